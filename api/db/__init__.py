@@ -1,0 +1,1 @@
+"""The database: pools and transactions, row-level security, migrations, the embedded PostgreSQL."""

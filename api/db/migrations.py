@@ -46,4 +46,5 @@ async def current_revision(connection: asyncpg.Connection) -> str | None:
     """The revision that a database is at; None where it was never migrated."""
     if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
         return None
-    return await connection.fetchval("SELECT version_num FROM alembic_version")
+    revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+    return revision

@@ -1,0 +1,1 @@
+"""How a query is answered: declarations of what each type shows, keyset pages, dataloaders; one statement per level."""

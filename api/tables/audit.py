@@ -16,12 +16,10 @@ class AuditHead(SQLModel, table=True):
     organization_id: int = Field(primary_key=True, sa_type=BigInteger, foreign_key="organizations.id")
     sequence: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
     recorded_at: datetime = Field(
-        sa_type=DateTime(timezone=True),  # type: ignore[call-overload]
+        sa_type=DateTime(timezone=True),
         sa_column_kwargs={"server_default": text("'epoch'")},
     )
-    hash: bytes = Field(
-        sa_type=LargeBinary, sa_column_kwargs={"server_default": text(r"'\x'::bytea")}
-    )
+    hash: bytes = Field(sa_type=LargeBinary, sa_column_kwargs={"server_default": text(r"'\x'::bytea")})
 
 
 class AuditEvent(TenantRow, table=True):
@@ -47,4 +45,4 @@ class AuditEvent(TenantRow, table=True):
     body: str | None = None
     digest: bytes = Field(sa_type=LargeBinary)
     hash: bytes = Field(sa_type=LargeBinary)
-    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))

@@ -22,7 +22,7 @@ def timestamp() -> Any:
     """A TIMESTAMPTZ that is the time of the transaction unless given."""
     return Field(
         default=None,
-        sa_type=DateTime(timezone=True),  # type: ignore[call-overload]
+        sa_type=DateTime(timezone=True),
         nullable=False,
         sa_column_kwargs={"server_default": text("now()")},
     )
@@ -35,14 +35,12 @@ def cents(*, nullable: bool = True, **options: Any) -> Any:
 
 def ratio(*, nullable: bool = True) -> Any:
     """A NUMERIC(10,6) rate, probability or multiple."""
-    return Field(default=None, sa_type=RATIO, nullable=nullable)  # type: ignore[call-overload]
+    return Field(default=None, sa_type=RATIO, nullable=nullable)
 
 
 def same_organization(column: str, target: str, *, target_column: str = "id") -> ForeignKeyConstraint:
     """A foreign key that carries the organization, so that a row cannot point at another organization's."""
-    return ForeignKeyConstraint(
-        ["organization_id", column], [f"{target}.organization_id", f"{target}.{target_column}"]
-    )
+    return ForeignKeyConstraint(["organization_id", column], [f"{target}.organization_id", f"{target}.{target_column}"])
 
 
 class TenantRow(SQLModel):

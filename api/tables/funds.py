@@ -74,4 +74,4 @@ class PortfolioCompany(VersionedRow, table=True):
     ownership: Decimal | None = ratio()
     allocation_reason: str | None = None
     allocation_count: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
-    last_allocation_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+    last_allocation_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))

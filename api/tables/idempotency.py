@@ -27,4 +27,4 @@ class IdempotencyKey(TenantRow, table=True):
     fingerprint: bytes = Field(sa_type=LargeBinary)
     result: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
     created_at: datetime = timestamp()
-    expires_at: datetime = Field(sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+    expires_at: datetime = Field(sa_type=DateTime(timezone=True))

@@ -54,4 +54,4 @@ class Membership(TenantRow, table=True):
     role: str
     version: int = Field(default=1, sa_type=BigInteger, sa_column_kwargs={"server_default": text("1")})
     created_at: datetime = timestamp()
-    removed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+    removed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))

@@ -28,9 +28,7 @@ class Reallocation(SQLModel, table=True):
     )
 
     organization_id: int = Field(primary_key=True, sa_type=BigInteger, foreign_key="organizations.id")
-    id: UUID = Field(
-        primary_key=True, sa_type=Uuid, sa_column_kwargs={"server_default": text("gen_random_uuid()")}
-    )
+    id: UUID = Field(primary_key=True, sa_type=Uuid, sa_column_kwargs={"server_default": text("gen_random_uuid()")})
     fund_id: int = Field(sa_type=BigInteger)
     user_id: int | None = Field(default=None, sa_type=BigInteger)
     baseline_version: int = Field(sa_type=BigInteger)

@@ -1,0 +1,232 @@
+"""The command line: serve, migrate, demo, organizations, tokens, imports, the printed schema."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import SecretStr, TypeAdapter
+
+from api.config import Settings, load_settings
+from api.db import embedded
+from api.db.pools import Database
+from api.db.provisioning import owner_connection, prepare
+from api.domain.access import Principal, Role
+from api.errors import ConfigurationError, DomainError
+from api.graphql.schema import print_schema
+from api.http import logs, serving
+from api.http.app import pool_limits
+from api.http.tokens import Tokens
+from api.reads import memberships
+from api.services import demo as demo_service
+from api.services import organizations, pension_import
+from api.services.commands import Command, Writer
+from api.services.organizations import Member
+from api.services.pension_import import Imported
+
+application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Tranche.")
+organization_commands = typer.Typer(no_args_is_help=True, help="Organizations.")
+import_commands = typer.Typer(no_args_is_help=True, help="Importing files.")
+application.add_typer(organization_commands, name="organization")
+application.add_typer(import_commands, name="import")
+
+T = TypeVar("T")
+Slug = Annotated[str, typer.Option("--organization", help="The organization's slug.")]
+
+
+def main() -> None:
+    """Runs the command line; what a person can mend ends with a sentence and status 1, not with a traceback."""
+    try:
+        application()
+    except (ConfigurationError, embedded.EmbeddedDatabaseError, DomainError) as error:
+        typer.echo(f"tranche: {error}", err=True)
+        sys.exit(1)
+
+
+@contextmanager
+def found_database(settings: Settings) -> Iterator[str]:
+    """The owner's URL of the database in the settings; the embedded one is joined or started meanwhile."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+    elif settings.application_database_url is not None:
+        raise ConfigurationError("TRANCHE_DATABASE_URL must be set for this: it needs the owner of the schema.")
+    else:
+        with embedded.start(settings.state_dir, binaries=settings.postgres_bin_dir) as database:
+            yield database.url
+
+
+def with_database(settings: Settings, work: Callable[[str, Database], Coroutine[Any, Any, T]]) -> T:
+    """Runs ``work`` with the owner's URL and the open pools of a database that is ready to serve."""
+
+    async def run(owner_url: str) -> T:
+        url = await prepare(owner_url, settings.state_dir)
+        database = await Database.open(url, pool_limits(settings))
+        try:
+            return await work(owner_url, database)
+        finally:
+            await database.close()
+
+    with found_database(settings) as owner_url:
+        return asyncio.run(run(owner_url))
+
+
+@application.command()
+def serve(
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Load demo data the first time, and print tokens for it.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(help="How many processes.", min=1, max=64)] = 1,
+) -> None:
+    """Migrates and serves until it is interrupted."""
+    settings = load_settings()
+    settings = settings.model_copy(update={"demo": settings.demo or demo}).checked_for_serving()
+    logs.configure(settings.log_level)
+    if settings.application_database_url is not None and settings.database_url is None:
+        serving.serve(settings, host=host, port=port, workers=workers, banner=None)
+        return
+    with found_database(settings) as owner_url:
+        url = asyncio.run(prepare(owner_url, settings.state_dir))
+        own_login = settings.application_database_url or SecretStr(url)
+        settings = settings.model_copy(update={"application_database_url": own_login})
+        banner = asyncio.run(_demo_banner(settings, owner_url, host, port)) if settings.demo else None
+        serving.serve(settings, host=host, port=port, workers=workers, banner=banner)
+
+
+async def _demo_banner(settings: Settings, owner_url: str, host: str, port: int) -> str:
+    assert settings.application_database_url is not None  # noqa: S101 - serve has just set it
+    database = await Database.open(settings.application_database_url.get_secret_value(), pool_limits(settings))
+    try:
+        async with owner_connection(owner_url) as owner:
+            await demo_service.load_demo(owner, Writer(database))
+        tokens = Tokens(settings)
+        issued = {}
+        for member in demo_service.MEMBERS:
+            found = await memberships.memberships_of_email(database, member.email)
+            chosen = memberships.choose(found, demo_service.DEMO_SLUG)
+            if chosen is not None:
+                issued[chosen.role] = tokens.issue(
+                    user_id=chosen.user_id, email=chosen.email, organization_slug=chosen.organization_slug
+                )
+    finally:
+        await database.close()
+    return serving.demo_banner(f"http://{host}:{port}", issued)
+
+
+@application.command()
+def migrate() -> None:
+    """Brings the database to the newest revision."""
+    settings = load_settings()
+    with found_database(settings) as owner_url:
+        asyncio.run(prepare(owner_url, settings.state_dir))
+    typer.echo("The database is up to date.")
+
+
+@application.command()
+def demo() -> None:
+    """Loads the demo data, unless it is there."""
+    settings = load_settings()
+    if settings.in_production:
+        raise ConfigurationError("The demo is not for production: set TRANCHE_ENVIRONMENT=development.")
+
+    async def load(owner_url: str, database: Database) -> bool:
+        async with owner_connection(owner_url) as owner:
+            return await demo_service.load_demo(owner, Writer(database))
+
+    is_new = with_database(settings, load)
+    typer.echo("The demo is loaded." if is_new else "The demo was there already.")
+
+
+@organization_commands.command("create")
+def create_organization(
+    name: Annotated[str, typer.Option(help="Its name.")],
+    slug: Annotated[str, typer.Option(help="Its short name: a-z, 0-9 and -.")],
+    admin: Annotated[str, typer.Option(help="The address of its first administrator.")],
+    currency: Annotated[str, typer.Option(help="Its base currency, ISO 4217.")] = "USD",
+) -> None:
+    """Creates an organization with one administrator."""
+
+    async def create(owner_url: str, _database: Database) -> None:
+        async with owner_connection(owner_url) as owner:
+            await organizations.create_organization(
+                owner, name=name, slug=slug, currency=currency, members=[Member(admin, Role.ADMIN)]
+            )
+
+    with_database(load_settings(), create)
+    typer.echo(f"Created {slug} with the administrator {admin.lower()}.")
+
+
+@application.command()
+def token(
+    email: Annotated[str, typer.Option(help="The member's address.")],
+    organization: Annotated[str | None, typer.Option(help="The slug; needed for a member of several.")] = None,
+) -> None:
+    """Prints a bearer token, and nothing else."""
+    settings = load_settings()
+
+    async def issue(_owner_url: str, database: Database) -> str:
+        found = await memberships.memberships_of_email(database, email)
+        chosen = memberships.choose(found, organization)
+        if chosen is None:
+            slugs = ", ".join(membership.organization_slug for membership in found)
+            hint = f" Name one of: {slugs}." if slugs else ""
+            raise ConfigurationError(f"{email} is no member of the organization.{hint}")
+        return Tokens(settings).issue(
+            user_id=chosen.user_id, email=chosen.email, organization_slug=chosen.organization_slug
+        )
+
+    typer.echo(with_database(settings, issue))
+
+
+@application.command()
+def schema() -> None:
+    """Prints the GraphQL schema."""
+    typer.echo(print_schema(), nl=False)
+
+
+@application.command("database-url")
+def database_url() -> None:
+    """Prints the owner's database URL, and nothing else. An embedded database stops a second after its last user."""
+    with found_database(load_settings()) as owner_url:
+        typer.echo(owner_url)
+
+
+@import_commands.command("statements")
+def import_statements(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A public-pension CSV.")], organization: Slug
+) -> None:
+    """Imports a file of public-pension commitments; what is there already stays."""
+
+    def show(imported: Imported) -> None:
+        typer.echo(f"\r{imported.rows} rows", err=True, nl=False)
+
+    async def run(owner_url: str, database: Database) -> Imported:
+        async with owner_connection(owner_url) as owner, owner.transaction():
+            await owner.execute("SET LOCAL ROLE tranche_maintenance")
+            organization_id = await owner.fetchval("SELECT id FROM organizations WHERE slug = $1", organization)
+        if organization_id is None:
+            raise ConfigurationError(f"There is no organization {organization}.")
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+
+            async def work(command: Command) -> Imported:
+                lines.seek(0)
+                return await pension_import.import_statements(command, lines, source=file.name, progress=show)
+
+            principal = Principal(organization_id, None, Role.ADMIN)
+            outcome = await Writer(database).run(principal, "importStatements", work, result_type=TypeAdapter(Imported))
+            return outcome.result
+
+    try:
+        imported = with_database(load_settings(), run)
+    finally:
+        typer.echo("", err=True)
+    typer.echo(
+        f"Added {imported.portfolios} portfolios, {imported.funds} funds, {imported.holdings} holdings and "
+        f"{imported.statements} statements; {imported.unchanged} statements were there already."
+    )
+    if imported.statements == 0:
+        typer.echo("Nothing was added: the file had been imported before.")

@@ -1,0 +1,216 @@
+"""Connections: one pool for reading, one for writing, and a small one for finding out who is asking.
+
+Every transaction names its organization; without one, row-level security shows no rows.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import asyncpg
+import orjson
+
+from api.errors import ConfigurationError
+
+AUTHENTICATION_CONNECTIONS_MAX = 4
+ACQUIRE_SECONDS_MAX = 10
+CONNECT_SECONDS_MAX = 10
+
+LOST_CONNECTION = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+    OSError,
+)
+"""What a statement raises when the server or the network has gone from under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Sizes and timeouts of the pools; timeouts in seconds."""
+
+    read_connections_max: int = 16
+    write_connections_max: int = 8
+    statement_timeout_seconds: float = 10
+    lock_timeout_seconds: float = 3
+    claim_timeout_seconds: float = 8
+
+
+class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that is not reset on release: nothing but SET LOCAL is ever used, which ends with its transaction."""
+
+    def get_reset_query(self) -> str:
+        """No statement."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement that was run, for the debug header."""
+
+    sql: str
+    milliseconds: float
+    rows: int
+
+
+class Database:
+    """The pools of one server process."""
+
+    def __init__(self, limits: PoolLimits, reads: asyncpg.Pool, writes: asyncpg.Pool, authentication: asyncpg.Pool):
+        self.limits = limits
+        self.reads = reads
+        self.writes = writes
+        self.authentication = authentication
+
+    @classmethod
+    async def open(cls, url: str, limits: PoolLimits) -> Self:
+        """Opens the pools as tranche_app and tranche_auth; raises ConfigurationError for a login that may do too much."""
+        pools: list[asyncpg.Pool] = []
+        try:
+            pools.append(await _open_pool(url, "tranche_app", limits, limits.read_connections_max, read_only=True))
+            await refuse_privileged_login(pools[0])
+            pools.append(await _open_pool(url, "tranche_app", limits, limits.write_connections_max))
+            pools.append(await _open_pool(url, "tranche_auth", limits, AUTHENTICATION_CONNECTIONS_MAX, read_only=True))
+        except BaseException:
+            for pool in pools:
+                pool.terminate()
+            raise
+        return cls(limits, *pools)
+
+    async def close(self) -> None:
+        """Closes all connections once their work is done."""
+        await asyncio.gather(self.reads.close(), self.writes.close(), self.authentication.close())
+
+    def terminate(self) -> None:
+        """Drops all connections at once."""
+        for pool in (self.reads, self.writes, self.authentication):
+            pool.terminate()
+
+    @asynccontextmanager
+    async def writing(self, organization_id: int) -> AsyncIterator[asyncpg.Connection]:
+        """A connection inside an open READ COMMITTED transaction of the organization; the caller must COMMIT.
+
+        Left without a COMMIT, or by an exception, the transaction is rolled back. The lock timeout is the claim's,
+        for the first statement; see services/commands.
+        """
+        async with self.writes.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection:
+            await connection.execute(
+                f"BEGIN; SET LOCAL app.organization_id = '{organization_id:d}';"
+                f" SET LOCAL lock_timeout = '{self.limits.claim_timeout_seconds * 1000:.0f}ms'"
+            )
+            try:
+                yield connection
+            finally:
+                if not connection.is_closed() and connection.is_in_transaction():
+                    await connection.execute("ROLLBACK")
+
+
+async def _open_pool(
+    url: str, role: str, limits: PoolLimits, size_max: int, *, read_only: bool = False
+) -> asyncpg.Pool:
+    server_settings = {
+        "application_name": f"tranche {role.removeprefix('tranche_')}",
+        "role": role,
+        "timezone": "UTC",
+        "statement_timeout": f"{limits.statement_timeout_seconds * 1000:.0f}",
+        "lock_timeout": f"{limits.lock_timeout_seconds * 1000:.0f}",
+        "idle_in_transaction_session_timeout": "60000",
+        "default_transaction_read_only": "on" if read_only else "off",
+        "jit": "off",
+    }
+    try:
+        return await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size_max,
+            timeout=CONNECT_SECONDS_MAX,
+            connection_class=PlainConnection,
+            init=_prepare_connection,
+            server_settings=server_settings,
+        )
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError) as error:
+        raise ConfigurationError(f"TRANCHE_APPLICATION_DATABASE_URL: the login was refused ({error}).") from error
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError) as error:
+        raise ConfigurationError(
+            f"TRANCHE_APPLICATION_DATABASE_URL: the login cannot act as {role} ({error}). Migrate first, and grant it the role."
+        ) from error
+
+
+async def _prepare_connection(connection: asyncpg.Connection) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads
+        )
+
+
+async def refuse_privileged_login(pool: asyncpg.Pool) -> None:
+    """Raises ConfigurationError where the login of the server could get round row-level security."""
+    row = await pool.fetchrow(
+        """
+        SELECT session_user AS login, login.rolsuper, login.rolbypassrls,
+          EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace
+            AND pg_has_role(session_user, relowner, 'MEMBER')) AS is_owner,
+          pg_has_role(session_user, 'tranche_maintenance', 'MEMBER') AS is_maintenance
+        FROM pg_roles AS login WHERE login.rolname = session_user
+        """
+    )
+    faults = [
+        text
+        for flag, text in (
+            ("rolsuper", "is a superuser"),
+            ("rolbypassrls", "bypasses row-level security"),
+            ("is_owner", "owns the tables"),
+            ("is_maintenance", "is a member of tranche_maintenance"),
+        )
+        if row[flag]
+    ]
+    if faults:
+        raise ConfigurationError(
+            f"TRANCHE_APPLICATION_DATABASE_URL: the login {row['login']} {' and '.join(faults)}; the server needs one that"
+            " is a member of tranche_app and tranche_auth alone."
+        )
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """What one query operation reads from: one connection in one READ ONLY, REPEATABLE READ transaction.
+
+    Opened by the first statement. Statements queue for the connection: asyncpg refuses two at once.
+    """
+
+    database: Database
+    organization_id: int
+    statements: list[Statement] = field(default_factory=list)
+    _connection: asyncpg.Connection | None = None
+    _queue: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def fetch(self, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
+        """The rows of one statement."""
+        async with self._queue:
+            if self._connection is None:
+                connection = await self.database.reads.acquire(timeout=ACQUIRE_SECONDS_MAX)
+                self._connection = connection
+                await connection.execute(
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                    f" SET LOCAL app.organization_id = '{self.organization_id:d}'"
+                )
+            started = time.perf_counter()
+            rows: Sequence[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
+            self.statements.append(Statement(sql, (time.perf_counter() - started) * 1000, len(rows)))
+            return rows
+
+    async def close(self) -> None:
+        """Ends the transaction and gives the connection back; a later fetch starts a new snapshot."""
+        async with self._queue:
+            connection, self._connection = self._connection, None
+            if connection is None:
+                return
+            try:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+            finally:
+                await self.database.reads.release(connection)

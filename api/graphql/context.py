@@ -1,0 +1,66 @@
+"""What resolvers share while one operation is answered."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import strawberry
+
+from api.db.pools import Database
+from api.domain.access import Principal
+from api.errors import Unauthenticated
+from api.reads.loaders import Loaders
+from api.services.commands import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who is asking: the principal, and what it says of itself."""
+
+    principal: Principal
+    email: str
+
+
+@dataclass(slots=True)
+class Context:
+    """One operation's caller, loaders and writer. ``now`` is read once, so that all of an answer agrees."""
+
+    database: Database
+    writer: Writer
+    request_id: str
+    signed_in: SignedIn | None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _loaders: Loaders | None = None
+
+    @property
+    def principal(self) -> Principal:
+        """The caller; raises Unauthenticated where nobody is signed in."""
+        if self.signed_in is None:
+            raise Unauthenticated("Send a bearer token in the Authorization header.")
+        return self.signed_in.principal
+
+    async def authorise(self, action: str | None = None) -> None:
+        """Raises Unauthenticated where nobody is signed in, Forbidden where the role does not allow the action."""
+        if action is None:
+            self.principal  # noqa: B018 - raises where nobody is signed in
+        else:
+            await self.writer.authorise(self.principal, action, self.request_id)
+
+    @property
+    def today(self) -> date:
+        """The UTC day of this operation."""
+        return self.now.date()
+
+    @property
+    def loaders(self) -> Loaders:
+        """The dataloaders of this operation."""
+        if self._loaders is None:
+            self._loaders = Loaders(self.database, self.principal.organization_id)
+        return self._loaders
+
+    async def close(self) -> None:
+        """Gives back what the operation held."""
+        if self._loaders is not None:
+            await self._loaders.close()
+
+
+Info = strawberry.Info[Context, None]

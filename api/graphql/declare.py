@@ -1,0 +1,260 @@
+"""How a type is declared: the fields of a Strawberry class say what they read, once, for every path that answers them.
+
+::
+
+    @entity(tables.Fund, "An investment vehicle.")
+    class Fund(Node):
+        name: str = column("Its name.")
+        companies: Connection[PortfolioCompany] = connection("Its companies.", "PortfolioCompany", tables.PortfolioCompany, by="fund_id")
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
+from typing import Any, Optional, TypeVar, cast
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import Table
+from sqlmodel import SQLModel
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import get_object_definition
+from strawberry.types.field import StrawberryField
+
+from api.graphql.connections import Connection
+from api.graphql.context import Info
+from api.graphql.filters import conditions, filter_values, sort_key, sort_keys
+from api.reads import global_ids
+from api.reads.declarations import (
+    ENTITIES,
+    BatchFetch,
+    BatchRead,
+    ColumnRead,
+    ComputedRead,
+    ConnectionRead,
+    Entity,
+    GlobalIdRead,
+    Order,
+    Read,
+    Record,
+    RootOneRead,
+    ToOneRead,
+)
+from api.reads.loaders import WHOLE_TABLE
+from api.reads.pages import PAGE_SIZE_MAX, page_request
+
+T = TypeVar("T")
+Resolve = Callable[["ReadField", Any, Info, dict[str, Any]], Any]
+
+
+class ReadField(StrawberryField):
+    """A field that is answered from its declaration; ``read`` is what other paths than the resolver go by."""
+
+    read: Read
+    resolve: Resolve
+
+    @classmethod
+    def declare(cls, read: Read, resolve: Resolve, description: str, arguments: list[StrawberryArgument]) -> Any:
+        """The field; typed Any, because a class body assigns it to what the field shows."""
+        declared = cls(description=description, type_annotation=None)
+        declared.read, declared.resolve, declared.arguments = read, resolve, arguments
+        return declared
+
+    def __copy__(self) -> "ReadField":
+        copied = super().__copy__()
+        copied.read, copied.resolve = self.read, self.resolve
+        return copied
+
+    @property
+    def is_basic_field(self) -> bool:
+        """False: the resolver wants the operation's context."""
+        return False
+
+    def get_result(self, source: Any, info: Any, args: list[Any], kwargs: dict[str, Any]) -> Awaitable[Any] | Any:
+        """What the field shows of ``source``."""
+        return self.resolve(self, source, info, kwargs)
+
+
+def argument(name: str, annotation: object, description: str, default: object = strawberry.UNSET) -> StrawberryArgument:
+    """An argument of a declared field."""
+    return StrawberryArgument(
+        python_name=name,
+        graphql_name=None,
+        type_annotation=StrawberryAnnotation(annotation),
+        description=description,
+        default=default,
+    )
+
+
+def column(description: str, name: str | None = None) -> Any:
+    """A field that shows the column of the same name, or of ``name``."""
+
+    def resolve(field: ReadField, source: Any, _info: Info, _arguments: dict[str, Any]) -> Any:
+        return source.row[name or field.python_name]
+
+    # The column's name is known once the class is: see entity.
+    return ReadField.declare(ColumnRead(name or ""), resolve, description, [])
+
+
+def computed(description: str, *columns: str, compute: Callable[[Record], Any]) -> Any:
+    """A field that ``compute`` makes of the row's ``columns``."""
+
+    def resolve(_field: ReadField, source: Any, _info: Info, _arguments: dict[str, Any]) -> Any:
+        return compute(source.row)
+
+    return ReadField.declare(ComputedRead(columns, compute), resolve, description, [])
+
+
+def global_id(description: str) -> Any:
+    """The field ``id`` of a node."""
+
+    def resolve(_field: ReadField, source: Any, _info: Info, _arguments: dict[str, Any]) -> str:
+        return global_ids.encode(type(source).entity.type_name, source.row["id"])
+
+    return ReadField.declare(GlobalIdRead(), resolve, description, [])
+
+
+def to_one(description: str, type_name: str, *, by: str) -> Any:
+    """An edge to the row of ``type_name`` that the column ``by`` points at."""
+
+    async def resolve(_field: ReadField, source: Any, info: Info, _arguments: dict[str, Any]) -> Any:
+        row_id = source.row[by]
+        return None if row_id is None else await load(info, type_name, row_id)
+
+    return ReadField.declare(ToOneRead(type_name, by), resolve, description, [])
+
+
+def batch(
+    description: str,
+    *columns: str,
+    fetch: BatchFetch,
+    make: Callable[[Any, dict[str, Any]], Any],
+    arguments: list[StrawberryArgument] | None = None,
+) -> Any:
+    """A field that ``fetch`` answers for all parents at once, by the values of their ``columns``.
+
+    ``make`` turns an answer (None where there is none) and the arguments into what the field shows. An argument
+    ``as_of`` is today unless given.
+    """
+    read = BatchRead(columns, fetch)
+
+    async def resolve(_field: ReadField, source: Any, info: Info, given: dict[str, Any]) -> Any:
+        key = source.row[columns[0]] if len(columns) == 1 else tuple(source.row[name] for name in columns)
+        answered = {name: value.name if isinstance(value, Enum) else value for name, value in given.items()}
+        if "as_of" in {declared.python_name for declared in arguments or ()}:
+            answered["as_of"] = answered.get("as_of") or info.context.today
+        return make(await info.context.loaders.batch(read, key, answered), answered)
+
+    return ReadField.declare(read, resolve, description, arguments or [])
+
+
+def connection(
+    description: str,
+    type_name: str,
+    table: type[SQLModel],
+    *,
+    by: str | None,
+    filter: object = None,
+    order: object = None,
+    default_order: tuple[str, bool] | None = None,
+    action: str | None = None,
+) -> Any:
+    """A connection to the rows of ``type_name`` whose column ``by`` points here; to the whole table where it is None.
+
+    ``filter`` and ``order`` are Strawberry input types; ``default_order`` a column and whether it descends; ``action``
+    what the caller's role must allow, where not everybody may see it.
+    """
+    arguments = [
+        argument("first", int | None, f"How many rows from the front, at most {PAGE_SIZE_MAX}."),
+        argument("after", str | None, "Only rows after this cursor."),
+        argument("last", int | None, f"How many rows from the back, at most {PAGE_SIZE_MAX}."),
+        argument("before", str | None, "Only rows before this cursor."),
+    ]
+    if filter is not None:
+        arguments.append(argument("filter", Optional[filter], "Only rows that match all that is given."))
+    if order is not None:
+        arguments.append(argument("order_by", Optional[order], "The sort order; by age unless given."))
+
+    async def resolve(_field: ReadField, source: Any, info: Info, given: dict[str, Any]) -> Connection[Any]:
+        await info.context.authorise(action)
+        chosen = given.pop("order_by", None)
+        request = page_request(
+            read,
+            first=given.get("first"),
+            after=given.get("after"),
+            last=given.get("last"),
+            before=given.get("before"),
+            order=chosen and Order(read.orders[chosen.field.name], chosen.direction.value == "DESC"),
+            values=filter_values(given.get("filter")),
+        )
+        parent = WHOLE_TABLE if by is None else source.row["id"]
+        return Connection(request=request, parent=parent, make=ENTITIES[type_name].make)
+
+    columns = {column.name: column for column in cast("Table", table.__table__).columns}  # type: ignore[attr-defined]
+    default = Order(sort_key(columns[default_order[0]]), default_order[1]) if default_order else Order()
+    read = ConnectionRead(type_name, by, sort_keys(order, columns), conditions(filter), default, action)
+    return ReadField.declare(read, resolve, description, arguments)
+
+
+def root_one(description: str, type_name: str) -> Any:
+    """A root field that finds one row by its global id; null for what is unknown, malformed or not yours."""
+
+    async def resolve(_field: ReadField, _source: Any, info: Info, given: dict[str, Any]) -> Any:
+        await info.context.authorise()
+        decoded = global_ids.decode(given["id"])
+        return await load(info, type_name, decoded[1]) if decoded and decoded[0] == type_name else None
+
+    id_argument = argument("id", strawberry.ID, "A global id.")
+    return ReadField.declare(RootOneRead(type_name), resolve, description, [id_argument])
+
+
+async def load(info: Info, type_name: str, row_id: Any) -> Any:
+    """The object with this id, or None."""
+    entity = ENTITIES[type_name]
+    if (entity.id_type == "uuid") is not isinstance(row_id, UUID):
+        return None
+    row = await info.context.loaders.row(type_name, row_id)
+    return None if row is None else entity.make(row)
+
+
+async def load_many(info: Info, type_name: str, row_ids: Sequence[Any]) -> list[Any]:
+    """The objects with these ids, which must all be there."""
+    entity = ENTITIES[type_name]
+    return [entity.make(row) for row in await info.context.loaders.rows(type_name, row_ids) if row is not None]
+
+
+async def load_global(info: Info, global_id: str) -> Any:
+    """The node with this global id, or None."""
+    decoded = global_ids.decode(global_id)
+    if decoded is None or decoded[0] not in ENTITIES:
+        return None
+    return await load(info, *decoded)
+
+
+def entity(
+    table: type[SQLModel], description: str, *, scope_column: str | None = "organization_id"
+) -> Callable[[type[T]], type[T]]:
+    """Declares a node type over a table; see the module's docstring."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        declared = strawberry.type(cls, description=description)
+
+        def make(row: Record) -> Any:
+            instance = object.__new__(declared)
+            instance.row = row  # type: ignore[attr-defined]
+            return instance
+
+        made = Entity(cls.__name__, cast("Table", table.__table__), scope_column, make)  # type: ignore[attr-defined]
+        declared.entity = made  # type: ignore[attr-defined]
+        ENTITIES[cls.__name__] = made
+        name_columns(declared)
+        return declared
+
+    return decorate
+
+
+def name_columns(declared: type) -> None:
+    """Gives each column field without a name of its own the name of its attribute."""
+    for field in get_object_definition(declared, strict=True).fields:
+        if isinstance(field, ReadField) and field.read == ColumnRead(""):
+            field.read = ColumnRead(field.python_name)

@@ -1,0 +1,63 @@
+"""What the GraphiQL page of the demo is given: a token, and examples with the demo's own ids."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from starlette.routing import BaseRoute
+
+from api.http import graphiql
+from api.http.tokens import Tokens
+from api.reads import global_ids, memberships
+from api.reads.examples import first_reallocation
+from api.services.demo import DEMO_SLUG, EDITOR_EMAIL
+
+
+@dataclass(slots=True)
+class DemoSession:
+    """The demo's editor, once the database is open."""
+
+    tokens: Tokens
+    state: Any
+    _token: str | None = None
+
+    def token(self) -> str | None:
+        """A token of the demo's editor; None before the examples were asked for."""
+        return self._token
+
+    async def examples(self) -> list[graphiql.Example]:
+        """The examples of the page, with ids that exist."""
+        database = self.state.database
+        found = memberships.choose(await memberships.memberships_of_email(database, EDITOR_EMAIL), DEMO_SLUG)
+        if found is None:
+            return list(graphiql.EXAMPLES)
+        self._token = self.tokens.issue(user_id=found.user_id, email=found.email, organization_slug=DEMO_SLUG)
+        variables = await self._preview_variables(database, found.organization_id)
+        return [
+            replace(example, variables=variables) if example is graphiql.PREVIEW_REALLOCATION and variables else example
+            for example in graphiql.EXAMPLES
+        ]
+
+    async def _preview_variables(self, database: Any, organization_id: int) -> str | None:
+        example = await first_reallocation(database, organization_id)
+        if example is None:
+            return None
+        fund_id, version, companies = example
+        proposals = [
+            {"companyId": global_ids.encode("PortfolioCompany", company_id), "plannedReservesCents": str(planned)}
+            for company_id, planned in companies
+        ]
+        payload = {
+            "input": {
+                "fundId": global_ids.encode("Fund", fund_id),
+                "expectedVersion": str(version),
+                "proposals": proposals,
+            }
+        }
+        return orjson.dumps(payload, option=orjson.OPT_INDENT_2).decode()
+
+
+def routes(tokens: Tokens, state: Any) -> list[BaseRoute]:
+    """The page with the demo's token and examples."""
+    session = DemoSession(tokens, state)
+    return graphiql.graphiql_routes(demo_token=session.token, examples=session.examples)

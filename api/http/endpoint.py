@@ -1,0 +1,243 @@
+"""The /graphql endpoint, a bare ASGI application: request in, principal, document, execution, bytes out."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any
+
+import orjson
+import structlog
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
+from graphql.execution import execute
+from starlette.types import Receive, Scope, Send
+
+from api import metrics
+from api.db.pools import Database
+from api.errors import Refused, RequestError, Unauthenticated
+from api.graphql.context import Context, SignedIn
+from api.http.authentication import Authenticator
+from api.http.documents import Document, Documents, Operation
+from api.http.requests import Answer, BadRequest, GraphQLRequest, header, negotiate, read_request
+from api.services.commands import Writer
+
+OPERATION_NAMES_MAX = 200
+
+logger = structlog.get_logger("tranche.operation")
+
+
+@dataclass(slots=True)
+class Reply:
+    """What goes back: a status, the GraphQL response, and what the log is told of it."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str]
+    operation: Operation | None = None
+    signed_in: SignedIn | None = None
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of the errors in the response."""
+        return [error["extensions"]["code"] for error in self.body.get("errors", ())]
+
+
+class GraphQLEndpoint:
+    """Answers GraphQL over HTTP."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        database: Database,
+        writer: Writer,
+        authenticator: Authenticator,
+        *,
+        body_bytes_max: int,
+        shows_debug: bool,
+    ) -> None:
+        self.schema = schema
+        self.database = database
+        self.writer = writer
+        self.authenticator = authenticator
+        self.documents = Documents(schema)
+        self.body_bytes_max = body_bytes_max
+        self.shows_debug = shows_debug
+        self._names: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        try:
+            answer = negotiate(header(scope, b"accept"))
+        except BadRequest as error:
+            answer, reply = Answer("application/json", is_legacy=False), _refusal(error)
+        else:
+            reply = await self._answer(scope, receive, request_id, answer)
+        body = orjson.dumps(reply.body)
+        headers = [
+            (b"content-type", f"{answer.media_type}; charset=utf-8".encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", request_id.encode()),
+            (b"cache-control", b"no-store"),
+            *((name.lower().encode(), value.encode()) for name, value in reply.headers.items()),
+        ]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self._report(reply, request_id, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, request_id: str, answer: Answer) -> Reply:
+        try:
+            request = await read_request(scope, receive, self.body_bytes_max)
+            signed_in = await self.authenticator.sign_in(header(scope, b"authorization"))
+            document = self.documents.get(request.query)
+            if document.errors:
+                errors = [format_error(error, request_id, document.error_code) for error in document.errors]
+                return Reply(200 if answer.is_legacy else 400, {"errors": errors}, {}, signed_in=signed_in)
+            operation = _choose(document, request, scope["method"], signed_in)
+        except BadRequest as error:
+            return _refusal(error)
+        except Unauthenticated as error:
+            body = {"errors": [{"message": str(error), "extensions": {"code": error.code}}]}
+            return Reply(401, body, {"WWW-Authenticate": "Bearer"})
+        except Exception as error:
+            return Reply(500, {"errors": [_masked(error, request_id)]}, {})
+        debug = self.shows_debug and header(scope, b"x-tranche-debug") is not None
+        reply = await self._execute(document, operation, request, signed_in, request_id, debug=debug)
+        if reply.status == 400 and answer.is_legacy:
+            reply.status = 200
+        return reply
+
+    async def _execute(
+        self,
+        document: Document,
+        operation: Operation,
+        request: GraphQLRequest,
+        signed_in: SignedIn | None,
+        request_id: str,
+        *,
+        debug: bool,
+    ) -> Reply:
+        context = Context(self.database, self.writer, request_id, signed_in)
+        try:
+            outcome = execute(
+                self.schema,
+                document.node,  # type: ignore[arg-type]
+                context_value=context,
+                variable_values=request.variables,
+                operation_name=request.operation_name,
+            )
+            result = await outcome if isawaitable(outcome) else outcome
+            if not isinstance(result, ExecutionResult):
+                raise TypeError("incremental results are not enabled")
+        except Exception as error:
+            return Reply(500, {"errors": [_masked(error, request_id)]}, {}, operation, signed_in)
+        finally:
+            statements = list(context.loaders.snapshot.statements) if signed_in and debug else []
+            await context.close()
+        body: dict[str, Any] = {}
+        if result.errors:
+            body["errors"] = [format_error(error, request_id) for error in result.errors]
+        # A fault of the variables comes without a path and before any field was run: the request is refused.
+        is_refused = (
+            result.data is None and bool(result.errors) and all(not error.path for error in result.errors or ())
+        )
+        if not is_refused:
+            body["data"] = result.data
+        if debug:
+            body["extensions"] = {"debug": _debug(statements)}
+        return Reply(400 if is_refused else 200, body, {}, operation, signed_in)
+
+    def _report(self, reply: Reply, request_id: str, seconds: float) -> None:
+        operation = reply.operation
+        for code in reply.codes:
+            metrics.ERRORS.labels(code).inc()
+        type_name = operation.type.value if operation else "none"
+        metrics.OPERATIONS.labels(self._label(operation), type_name).observe(seconds)
+        logger.info(
+            "operation",
+            request_id=request_id,
+            operation=operation and operation.name,
+            type=type_name,
+            user_id=reply.signed_in and reply.signed_in.principal.user_id,
+            organization_id=reply.signed_in and reply.signed_in.principal.organization_id,
+            status=reply.status,
+            codes=reply.codes,
+            duration_ms=round(seconds * 1000, 2),
+        )
+
+    def _label(self, operation: Operation | None) -> str:
+        """The operation's name, while there are not too many of them: clients choose the names."""
+        if operation is None or operation.name is None:
+            return "anonymous"
+        if operation.name not in self._names:
+            if len(self._names) >= OPERATION_NAMES_MAX or len(operation.name) > 100:
+                return "other"
+            self._names.add(operation.name)
+        return operation.name
+
+
+def format_error(error: GraphQLError, request_id: str, code: str = "BAD_USER_INPUT") -> dict[str, Any]:
+    """An error as it goes into the response; what is not the client's fault is masked, and logged with the request id."""
+    original = error.original_error
+    formatted: dict[str, Any] = {"message": error.message}
+    if isinstance(original, RequestError):
+        code = original.code
+    elif isinstance(original, Refused):
+        code = original.problems[0].code.value
+        formatted["message"] = original.problems[0].message
+    elif original is not None and not isinstance(original, GraphQLError):
+        formatted = _masked(original, request_id)
+        code = "INTERNAL_SERVER_ERROR"
+    if error.locations:
+        formatted["locations"] = [location.formatted for location in error.locations]
+    if error.path:
+        formatted["path"] = error.path
+    formatted["extensions"] = {**formatted.get("extensions", {}), "code": code}
+    return formatted
+
+
+def _masked(error: BaseException, request_id: str) -> dict[str, Any]:
+    logger.error("internal_error", request_id=request_id, exc_info=error)
+    return {
+        "message": f"The server failed. The log knows more under request {request_id}.",
+        "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id},
+    }
+
+
+def _choose(document: Document, request: GraphQLRequest, method: str, signed_in: SignedIn | None) -> Operation:
+    operation = document.operation(request.operation_name)
+    if operation is None:
+        names = ", ".join(operation.name or "(anonymous)" for operation in document.operations)
+        raise BadRequest(400, f"operationName: must name one of the document's operations: {names}.")
+    if method == "GET" and operation.type is not OperationType.QUERY:
+        raise BadRequest(405, "A GET may only query.", Allow="POST")
+    if operation.type is OperationType.SUBSCRIPTION:
+        raise BadRequest(400, "Subscriptions are not taken over plain HTTP.")
+    if signed_in is None and not operation.is_public:
+        raise Unauthenticated("Send a bearer token in the Authorization header.")
+    return operation
+
+
+def _refusal(error: BadRequest) -> Reply:
+    body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
+    return Reply(error.status, body, error.headers)
+
+
+def _debug(statements: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "path": "resolvers",
+        "statements": [
+            {"sql": statement.sql, "milliseconds": round(statement.milliseconds, 3), "rows": statement.rows}
+            for statement in statements
+        ],
+    }
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's request id where it is a harmless one, else a new one."""
+    given = header(scope, b"x-request-id")
+    if given is not None and 1 <= len(given) <= 64 and given.isascii() and given.replace("-", "").isalnum():
+        return given
+    return secrets.token_hex(12)

@@ -1,0 +1,140 @@
+"""Reading a GraphQL request off the wire; what is not one is refused with a status and a sentence."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.types import Receive, Scope
+
+MEDIA_TYPE_GRAPHQL = "application/graphql-response+json"
+MEDIA_TYPE_JSON = "application/json"
+
+
+class BadRequest(Exception):
+    """This is no GraphQL request; ``status`` says why in HTTP's terms."""
+
+    def __init__(self, status: int, message: str, code: str = "BAD_USER_INPUT", **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.headers = headers
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """The parameters of a GraphQL request."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The value of a header; the first where there are several."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How the client wants its answer. ``is_legacy``: it asked for application/json by name."""
+
+    media_type: str
+    is_legacy: bool
+
+
+def negotiate(accept: str | None) -> Answer:
+    """The media type for an Accept header; raises BadRequest (406) where none of ours is accepted."""
+    if accept is None:
+        return Answer(MEDIA_TYPE_JSON, is_legacy=False)
+    ranges = [
+        part.split(";")[0].strip().lower()
+        for part in accept.split(",")
+        if ";q=0" not in part.replace(" ", "") or ";q=0." in part.replace(" ", "")
+    ]
+    if MEDIA_TYPE_GRAPHQL in ranges:
+        return Answer(MEDIA_TYPE_GRAPHQL, is_legacy=False)
+    if MEDIA_TYPE_JSON in ranges:
+        return Answer(MEDIA_TYPE_JSON, is_legacy=True)
+    if "*/*" in ranges or "application/*" in ranges:
+        return Answer(MEDIA_TYPE_JSON, is_legacy=False)
+    raise BadRequest(406, f"The answer comes as {MEDIA_TYPE_GRAPHQL} or {MEDIA_TYPE_JSON}.")
+
+
+async def read_request(scope: Scope, receive: Receive, body_bytes_max: int) -> GraphQLRequest:
+    """The request's parameters from its body or, for GET, its address; raises BadRequest."""
+    if scope["method"] == "GET":
+        return _from_address(scope["query_string"])
+    if scope["method"] != "POST":
+        raise BadRequest(405, "Send a POST, or a GET for a query.", Allow="GET, POST")
+    media_type, _, parameters = (header(scope, b"content-type") or "").partition(";")
+    charset = parameters.partition("charset=")[2].strip().strip('"').lower()
+    if media_type.strip().lower() != MEDIA_TYPE_JSON or charset not in ("", "utf-8", "utf8"):
+        raise BadRequest(415, f"Send the body as {MEDIA_TYPE_JSON} in UTF-8.")
+    body = await _read_body(scope, receive, body_bytes_max)
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(400, f"The body is not JSON in UTF-8: {error}") from None
+    return _check(payload)
+
+
+async def _read_body(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
+    length = header(scope, b"content-length")
+    if length is not None and length.isdecimal() and int(length) > bytes_max:
+        raise BadRequest(413, f"The body is {length} bytes long; at most {bytes_max} are read.")
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest(400, "The connection was closed before the body had come.")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > bytes_max:
+            raise BadRequest(413, f"The body is too long; at most {bytes_max} bytes are read.")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _from_address(query_string: bytes) -> GraphQLRequest:
+    try:
+        parameters = dict(
+            parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20)
+        )
+    except ValueError:
+        raise BadRequest(400, "The address holds malformed parameters.") from None
+    payload: dict[str, Any] = {name: parameters[name] for name in ("query", "operationName") if name in parameters}
+    if payload.get("operationName") == "":
+        del payload["operationName"]
+    for name in ("variables", "extensions"):
+        if parameters.get(name):
+            try:
+                payload[name] = orjson.loads(parameters[name])
+            except orjson.JSONDecodeError as error:
+                raise BadRequest(400, f"{name} is not JSON: {error}") from None
+    return _check(payload)
+
+
+def _check(payload: object) -> GraphQLRequest:
+    if isinstance(payload, list):
+        raise BadRequest(400, "Send one request at a time: batches are not taken.")
+    if not isinstance(payload, dict):
+        raise BadRequest(400, "The body must be a JSON object with a query.")
+    query = payload.get("query")
+    if not isinstance(query, str) or not query:
+        raise BadRequest(400, "query: must be a text that holds a GraphQL document.")
+    variables = payload.get("variables")
+    if variables is not None and not isinstance(variables, dict):
+        raise BadRequest(400, "variables: must be an object or null.")
+    operation_name = payload.get("operationName")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise BadRequest(400, "operationName: must be a text or null.")
+    extensions = payload.get("extensions")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise BadRequest(400, "extensions: must be an object or null.")
+    return GraphQLRequest(query, variables or {}, operation_name)

@@ -1,0 +1,75 @@
+"""Running the application under uvicorn, in one process or several."""
+
+import os
+import tempfile
+import threading
+import time
+
+import httpx
+import typer
+import uvicorn
+
+from api.config import Settings
+from api.domain.access import Role
+
+READY_SECONDS_MAX = 60
+SHUTDOWN_SECONDS_MAX = 10
+KEEP_ALIVE_SECONDS = 75
+
+
+def serve(settings: Settings, *, host: str, port: int, workers: int, banner: str | None) -> None:
+    """Serves until interrupted. ``banner`` is printed once the server is ready."""
+    _hand_down(settings, workers)
+    if banner is not None:
+        threading.Thread(target=_announce, args=(f"http://{host}:{port}", banner), daemon=True).start()
+    uvicorn.run(
+        "api.http.app:create_app_from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers if workers > 1 else None,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
+    )
+
+
+def _hand_down(settings: Settings, workers: int) -> None:
+    """Puts what was found out for the settings where the application, and worker processes, read theirs."""
+    url = settings.application_database_url
+    if url is not None:
+        os.environ["TRANCHE_APPLICATION_DATABASE_URL"] = url.get_secret_value()
+    os.environ["TRANCHE_DEMO"] = "true" if settings.demo else "false"
+    if workers > 1:
+        # prometheus_client reads this when it is first imported: in the workers, not here.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tranche-metrics-")
+
+
+def _announce(address: str, banner: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{address}/health/ready", timeout=1).status_code == httpx.codes.OK:
+                typer.echo(banner)
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.1)
+
+
+def demo_banner(address: str, tokens: dict[Role, str]) -> str:
+    """What a person needs to try the demo: the page, a token for each role, a line to paste."""
+    lines = ["", f"GraphiQL: {address}/graphiql", ""]
+    lines += [f"{role.value} token:\n{tokens[role]}\n" for role in Role if role in tokens]
+    query = '{"query":"{ funds(first: 3) { nodes { id name allocationVersion reserves { plannedCents } } } }"}'
+    editor = tokens.get(Role.EDITOR, "")
+    lines.append("Try:")
+    lines.append(
+        f"curl -s {address}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {editor}' -d '{query}'"
+    )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,24 @@
+"""What is counted, for Prometheus. Labels come from closed sets, so that no client can grow them."""
+
+import os
+
+from prometheus_client import Counter, Gauge, Histogram
+
+OPERATIONS = Histogram(
+    "tranche_operation_seconds",
+    "Time to answer one GraphQL operation.",
+    ["operation", "type"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+ERRORS = Counter("tranche_errors_total", "Errors in answers, top-level and userErrors, by code.", ["code"])
+REPLAYS = Counter("tranche_idempotency_replays_total", "Writes answered from an earlier one.", ["mutation"])
+CONFLICTS = Counter("tranche_version_conflicts_total", "Writes refused for a stale version.", ["mutation"])
+RETRIES = Counter(
+    "tranche_transaction_retries_total", "Transactions run again after a serialization fault or deadlock."
+)
+POOL_CONNECTIONS = Gauge(
+    "tranche_pool_connections", "Connections of a pool.", ["pool", "state"], multiprocess_mode="livesum"
+)
+
+IS_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+"""Whether several worker processes share their figures through files."""

@@ -1,0 +1,146 @@
+"""What each GraphQL type shows: which table, which column behind which field, which edges lead where.
+
+Declared once, beside the type in ``api/graphql``, and used by every path that answers a query. Names of fields and
+types are GraphQL's, names of columns are the table's.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import Table, Uuid
+
+if TYPE_CHECKING:
+    from api.db.pools import Snapshot
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A column to order by, before the id that makes the order total. ``type_name`` is the column's SQL type."""
+
+    column: str
+    type_name: str
+    is_nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A sort order of a connection; nulls come last. Without a key, by id alone."""
+
+    key: SortKey | None = None
+    is_descending: bool = False
+
+    @property
+    def signature(self) -> str:
+        """What a cursor is bound to."""
+        return f"{self.key.column if self.key else 'id'}{'-' if self.is_descending else '+'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One field of a filter: SQL with ``{column}`` and ``{value}`` in it, and the value's SQL type."""
+
+    column: str
+    sql: str
+    type_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRead:
+    """A field that shows a column as it is."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalIdRead:
+    """The field that shows a row's global id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedRead:
+    """A field computed in Python from columns of the row."""
+
+    columns: tuple[str, ...]
+    compute: Callable[[Record], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToOneRead:
+    """An edge to the one row that a column points at."""
+
+    entity: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRead:
+    """An edge to the many rows whose ``foreign_column`` points back here; the whole table where it is None.
+
+    ``action`` is what the caller's role must allow, where not everybody may see it.
+    """
+
+    entity: str
+    foreign_column: str | None
+    orders: Mapping[str, SortKey]
+    conditions: Mapping[str, Condition]
+    default_order: Order
+    action: str | None = None
+
+
+class BatchFetch(Protocol):
+    """Answers a batch field for all parents with one statement: what belongs to each key."""
+
+    def __call__(
+        self, snapshot: "Snapshot", keys: Sequence[Any], arguments: Mapping[str, Any], /
+    ) -> Awaitable[Mapping[Any, Any]]:
+        """The answer by key; a key without one is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRead:
+    """A field answered for all parents together: ``key_columns`` of the row in, records of figures out."""
+
+    key_columns: tuple[str, ...]
+    fetch: BatchFetch
+
+
+@dataclass(frozen=True, slots=True)
+class RootOneRead:
+    """A root field that finds one row by its global id."""
+
+    entity: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnyNodeRead:
+    """The root fields ``node`` and ``nodes``."""
+
+    is_list: bool
+
+
+Read = ColumnRead | GlobalIdRead | ComputedRead | ToOneRead | ConnectionRead | BatchRead | RootOneRead | AnyNodeRead
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A GraphQL type that shows the rows of a table.
+
+    ``scope_column`` holds the organization; None for the one global table (users), which row-level security narrows.
+    """
+
+    type_name: str
+    table: Table
+    scope_column: str | None = "organization_id"
+    make: Callable[[Record], Any] = field(default=dict)
+
+    @property
+    def id_type(self) -> str:
+        """The SQL type of the id."""
+        return "uuid" if isinstance(self.table.c.id.type, Uuid) else "bigint"
+
+
+ENTITIES: dict[str, Entity] = {}
+"""Every declared entity by its GraphQL type name; global ids and edges lead through here."""

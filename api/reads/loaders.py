@@ -1,0 +1,109 @@
+"""Dataloaders of one operation: every edge is answered for all of its parents with one statement."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from aiodataloader import DataLoader
+
+from api.db.pools import Database, Snapshot
+from api.reads.declarations import ENTITIES, BatchRead, Record
+from api.reads.pages import Page, PageRequest, by_ids_sql, count_sql, cut, page_sql
+
+WHOLE_TABLE = "whole table"
+"""The parent of a connection that has none."""
+
+
+class Loaders:
+    """The loaders of one operation over one snapshot; ``reset`` starts anew after a write."""
+
+    def __init__(self, database: Database, organization_id: int) -> None:
+        self.organization_id = organization_id
+        self.snapshot = Snapshot(database, organization_id)
+        self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+
+    async def reset(self) -> None:
+        """Forgets what was read, so that a later read sees what has been committed since."""
+        self._loaders.clear()
+        await self.snapshot.close()
+
+    async def close(self) -> None:
+        """Gives the connection back."""
+        await self.snapshot.close()
+
+    async def row(self, entity: str, row_id: Any) -> Record | None:
+        """The row with this id, or None."""
+        row: Record | None = await self._loader(("row", entity), self._load_rows, entity).load(row_id)
+        return row
+
+    async def rows(self, entity: str, row_ids: Sequence[Any]) -> list[Record | None]:
+        """The rows with these ids, None for each that is not there."""
+        return await self._loader(("row", entity), self._load_rows, entity).load_many(row_ids)
+
+    async def page(self, request: PageRequest, parent: Any) -> Page:
+        """One parent's page of a connection; ``parent`` WHOLE_TABLE where it has none."""
+        page: Page = await self._loader(("page", _identity(request)), self._load_pages, request).load(parent)
+        return page
+
+    async def total(self, request: PageRequest, parent: Any) -> int:
+        """How many rows one parent's connection has, over all pages."""
+        name = ("total", request.read.entity, request.read.foreign_column, repr(request.values))
+        total: int = await self._loader(name, self._load_totals, request).load(parent)
+        return total
+
+    async def batch(self, read: BatchRead, key: Any, arguments: Mapping[str, Any]) -> Any:
+        """One parent's answer of a batch field."""
+        name = ("batch", id(read), repr(sorted(arguments.items())))
+        return await self._loader(name, self._load_batch, (read, arguments)).load(key)
+
+    def _loader(self, name: Hashable, load: Any, about: Any) -> DataLoader[Any, Any]:
+        loader = self._loaders.get(name)
+        if loader is None:
+            loader = self._loaders[name] = DataLoader(lambda keys: load(about, keys))
+        return loader
+
+    async def _load_rows(self, entity_name: str, ids: Sequence[Any]) -> list[Record | None]:
+        entity = ENTITIES[entity_name]
+        columns = [column.name for column in entity.table.columns]
+        sql, parameters = by_ids_sql(entity, columns, self.organization_id, ids)
+        found = {row["id"]: row for row in await self.snapshot.fetch(sql, *parameters)}
+        return [found.get(row_id) for row_id in ids]
+
+    async def _load_pages(self, request: PageRequest, parents: Sequence[Any]) -> list[Page]:
+        entity = ENTITIES[request.read.entity]
+        columns = [column.name for column in entity.table.columns]
+        keys = None if request.read.foreign_column is None else parents
+        sql, parameters = page_sql(request, columns, self.organization_id, keys)
+        rows = await self.snapshot.fetch(sql, *parameters)
+        if keys is None:
+            return [cut(request, rows)] * len(parents)
+        by_parent: dict[Any, list[Record]] = defaultdict(list)
+        for row in rows:
+            by_parent[row["parent_key"]].append(row)
+        return [cut(request, by_parent[parent]) for parent in parents]
+
+    async def _load_totals(self, request: PageRequest, parents: Sequence[Any]) -> list[int]:
+        keys = None if request.read.foreign_column is None else parents
+        sql, parameters = count_sql(request, self.organization_id, keys)
+        totals = {row["parent_key"]: row["total"] for row in await self.snapshot.fetch(sql, *parameters)}
+        return [totals.get(parent, 0) for parent in parents]
+
+    async def _load_batch(self, about: tuple[BatchRead, Mapping[str, Any]], keys: Sequence[Any]) -> list[Any]:
+        read, arguments = about
+        answers = await read.fetch(self.snapshot, keys, arguments)
+        return [answers.get(key) for key in keys]
+
+
+def _identity(request: PageRequest) -> str:
+    return repr(
+        (
+            request.read.entity,
+            request.read.foreign_column,
+            request.order,
+            request.size,
+            request.is_backward,
+            request.after,
+            request.before,
+            request.values,
+        )
+    )

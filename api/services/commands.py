@@ -1,0 +1,258 @@
+"""The one way to write. Every mutation field is one ``run``: one transaction with its key, its work and its log entries.
+
+authorise -> queue -> begin -> claim the key -> work -> append audit events -> commit
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+import stamina
+import structlog
+from pydantic import TypeAdapter
+
+from api import metrics
+from api.db.pools import LOST_CONNECTION, Database
+from api.domain.access import Principal, Role, allows
+from api.errors import ErrorCode, Forbidden, Refused, Unauthenticated
+from api.services import idempotency
+from api.services.audit import AuditKind, Event, Subject, digest
+from api.services.idempotency import Claim
+from api.services.queues import Queues
+
+ATTEMPTS_MAX = 5
+RETRY_SECONDS_MAX = 1.0
+SETTLE_SECONDS_MAX = 15.0
+ORGANIZATION_SHARE_OF_POOL = 0.75
+
+T = TypeVar("T")
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Command:
+    """What a service works with: an open transaction, on whose behalf it runs, and the events that it leaves behind."""
+
+    connection: asyncpg.Connection
+    principal: Principal
+    request_id: str | None = None
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def organization_id(self) -> int:
+        """The organization of the transaction."""
+        return self.principal.organization_id
+
+    def record(
+        self,
+        action: str,
+        subject: Subject,
+        *,
+        before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None,
+        kind: AuditKind = AuditKind.FINANCIAL,
+    ) -> None:
+        """Adds an event to the organization's log, to be appended just before the commit."""
+        self.events.append(Event(kind, action, subject, before, after))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """What a command made; ``replayed`` where an earlier one with the same key had made it."""
+
+    result: T
+    replayed: bool = False
+
+
+class CommitFailed(Exception):
+    """The server rolled back what was to be committed."""
+
+
+@dataclass(slots=True)
+class Writer:
+    """Runs commands on a database."""
+
+    database: Database
+    idempotency_days: int = 30
+    _keys: Queues = field(default_factory=Queues)
+    _organizations: Queues = field(init=False)
+
+    def __post_init__(self) -> None:
+        places = int(self.database.limits.write_connections_max * ORGANIZATION_SHARE_OF_POOL)
+        self._organizations = Queues(capacity=max(1, places))
+
+    async def run(
+        self,
+        principal: Principal,
+        mutation: str,
+        work: Callable[[Command], Awaitable[T]],
+        *,
+        result_type: TypeAdapter[T],
+        claim: Claim | None = None,
+        request_id: str | None = None,
+    ) -> Outcome[T]:
+        """Runs ``work`` in one transaction and returns what it made, or what the same key made before.
+
+        Goes on to its end when the caller is cancelled. Raises Refused, Forbidden or Unauthenticated with nothing
+        written but, for a refused permission, a SECURITY event.
+        """
+        attempt = self._run(principal, mutation, work, result_type, claim, request_id)
+        task = asyncio.ensure_future(attempt)
+        try:
+            return await asyncio.shield(task)
+        except Refused as refused:
+            if any(problem.code is ErrorCode.VERSION_CONFLICT for problem in refused.problems):
+                metrics.CONFLICTS.labels(mutation).inc()
+            raise
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_abandoned)
+            raise
+
+    async def _run(
+        self,
+        principal: Principal,
+        mutation: str,
+        work: Callable[[Command], Awaitable[T]],
+        result_type: TypeAdapter[T],
+        claim: Claim | None,
+        request_id: str | None,
+    ) -> Outcome[T]:
+        await self.authorise(principal, mutation, request_id)
+        if claim is None:
+            return await self._retrying(principal, mutation, work, result_type, None, request_id)
+        async with self._keys.place((principal.organization_id, mutation, claim.parent, claim.key)):
+            return await self._retrying(principal, mutation, work, result_type, claim, request_id)
+
+    async def authorise(self, principal: Principal, action: str, request_id: str | None = None) -> None:
+        """Raises Forbidden, and says so in the organization's log, where the role does not allow the action."""
+        if allows(principal.role, action):
+            return
+        async with self.database.writing(principal.organization_id) as connection:
+            command = Command(connection, principal, request_id)
+            command.events.append(Event(AuditKind.SECURITY, f"{action}.refused", after={"role": principal.role.value}))
+            await self._commit(command)
+        raise Forbidden(f"Your role {principal.role.value} does not allow {action}.")
+
+    async def _retrying(
+        self,
+        principal: Principal,
+        mutation: str,
+        work: Callable[[Command], Awaitable[T]],
+        result_type: TypeAdapter[T],
+        claim: Claim | None,
+        request_id: str | None,
+    ) -> Outcome[T]:
+        faults = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+        async for attempt in stamina.retry_context(
+            on=faults,
+            attempts=ATTEMPTS_MAX,
+            wait_initial=0.01,
+            wait_max=0.2,
+            wait_jitter=0.05,
+            timeout=RETRY_SECONDS_MAX,
+        ):
+            with attempt:
+                if attempt.num > 1:
+                    metrics.RETRIES.inc()
+                async with self._organizations.place(principal.organization_id):
+                    return await self._attempt(principal, mutation, work, result_type, claim, request_id)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _attempt(
+        self,
+        principal: Principal,
+        mutation: str,
+        work: Callable[[Command], Awaitable[T]],
+        result_type: TypeAdapter[T],
+        claim: Claim | None,
+        request_id: str | None,
+    ) -> Outcome[T]:
+        async with self.database.writing(principal.organization_id) as connection:
+            await _check_membership(connection, principal)
+            if claim is not None:
+                earlier = await idempotency.claim(
+                    connection,
+                    principal.organization_id,
+                    mutation,
+                    claim,
+                    days=self.idempotency_days,
+                    lock_timeout_seconds=self.database.limits.lock_timeout_seconds,
+                )
+                if earlier is not None:
+                    metrics.REPLAYS.labels(mutation).inc()
+                    return Outcome(result_type.validate_python(earlier), replayed=True)
+            command = Command(connection, principal, request_id)
+            result = await work(command)
+            if not command.events:
+                raise AssertionError("a command must leave at least one audit event")
+            if claim is not None:
+                stored = result_type.dump_python(result, mode="json")
+                await idempotency.store_result(connection, principal.organization_id, mutation, claim, stored)
+            await self._commit(command)
+            return Outcome(result)
+
+    async def _commit(self, command: Command) -> None:
+        """Appends the events, which takes the organization's head, and commits at once."""
+        transaction_id = await _append_events(command)
+        try:
+            status = await command.connection.execute("COMMIT")
+        except LOST_CONNECTION as error:
+            if not await self._was_committed(transaction_id):
+                raise CommitFailed("The connection was lost and the transaction rolled back.") from error
+            return
+        if status != "COMMIT":
+            raise CommitFailed(f"COMMIT answered {status}.")
+
+    async def _was_committed(self, transaction_id: str) -> bool:
+        """Settles an unknown outcome by asking the database, once it answers again."""
+        async for attempt in stamina.retry_context(
+            on=LOST_CONNECTION, attempts=None, wait_initial=0.05, wait_max=1, timeout=SETTLE_SECONDS_MAX
+        ):
+            with attempt:
+                status = await self.database.reads.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction_id)
+                if status == "in progress":
+                    raise ConnectionError("the old connection's transaction is still being ended")
+                return bool(status == "committed")
+        raise AssertionError("the last attempt returns or raises")
+
+
+async def _append_events(command: Command) -> str:
+    events = command.events
+    bodies = [event.body(actor_id=command.principal.user_id, request_id=command.request_id) for event in events]
+    row = await command.connection.fetchrow(
+        "SELECT last_sequence, transaction_id FROM append_audit($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        command.organization_id,
+        command.principal.user_id,
+        command.request_id,
+        [event.kind.value for event in events],
+        [event.action for event in events],
+        [event.subject.type_name if event.subject else None for event in events],
+        [str(event.subject.id) if event.subject else None for event in events],
+        [body.decode() for body in bodies],
+        [digest(body) for body in bodies],
+    )
+    transaction_id: str = row["transaction_id"]
+    return transaction_id
+
+
+async def _check_membership(connection: asyncpg.Connection, principal: Principal) -> None:
+    """Looks again, inside the transaction, whether the role still holds: it may have been taken since sign-in."""
+    if principal.user_id is None:
+        return
+    role = await connection.fetchval(
+        "SELECT role FROM memberships WHERE organization_id = $1 AND user_id = $2 AND removed_at IS NULL",
+        principal.organization_id,
+        principal.user_id,
+    )
+    if role is None:
+        raise Unauthenticated("You are no longer a member of this organization.")
+    if Role(role) is not principal.role:
+        raise Unauthenticated("Your role has changed; send the request again.")
+
+
+def _log_abandoned(task: "asyncio.Future[Any]") -> None:
+    error = task.exception() if not task.cancelled() else None
+    if error is not None:
+        logger.warning("abandoned_command_failed", error=repr(error))

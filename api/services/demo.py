@@ -1,0 +1,143 @@
+"""The demo: an organization with three members, a few funds with companies and reserves, and a portfolio."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from random import Random
+
+import asyncpg
+from pydantic import TypeAdapter
+
+from api.domain.access import Principal, Role
+from api.services import companies, funds, portfolios, statements
+from api.services.commands import Command, Writer
+from api.services.organizations import Member, create_organization
+from api.services.statements import NewStatement
+
+DEMO_SLUG = "demo"
+ADMIN_EMAIL = "admin@demo.example"
+EDITOR_EMAIL = "editor@demo.example"
+VIEWER_EMAIL = "viewer@demo.example"
+MEMBERS = (
+    Member(ADMIN_EMAIL, Role.ADMIN, "Ada Admin"),
+    Member(EDITOR_EMAIL, Role.EDITOR, "Emil Editor"),
+    Member(VIEWER_EMAIL, Role.VIEWER, "Vera Viewer"),
+)
+MILLION = 100_000_000
+"""A million of the major unit, in cents."""
+STAGES = ("SEED", "SERIES_A", "SERIES_B", "SERIES_C", "GROWTH")
+SECTORS = ("Climate", "Fintech", "Health", "Industry", "Software")
+COMPANY_NAMES = (
+    "Alder Grid", "Basalt Bank", "Cobalt Care", "Delta Foundry", "Ember Logic", "Fjord Power", "Granite Pay",
+    "Harbor Bio", "Indigo Works", "Juniper Labs", "Kestrel Energy", "Larch Ledger", "Meadow Med", "Nimbus Parts",
+    "Orchard AI", "Pine Storage", "Quarry Credit", "River Clinic", "Summit Tools", "Tundra Data", "Umber Solar",
+    "Violet Funds", "Willow Health", "Xenon Motors",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DemoFund:
+    """A fund of the demo; size in cents, 0 companies for one that a portfolio merely holds."""
+
+    name: str
+    vintage_year: int
+    general_partner: str
+    strategy: str
+    size_cents: int
+    company_count: int = 0
+
+
+FUNDS = (
+    DemoFund("Northlight Ventures II", 2021, "Northlight Partners", "Venture Capital", 150 * MILLION, 12),
+    DemoFund("Northlight Growth I", 2022, "Northlight Partners", "Growth Equity", 400 * MILLION, 8),
+    DemoFund("Seabright Seed", 2023, "Seabright Capital", "Venture Capital", 60 * MILLION, 4),
+    DemoFund("Oakfield Buyout IV", 2019, "Oakfield", "Buyout", 2_500 * MILLION),
+    DemoFund("Oakfield Credit II", 2020, "Oakfield", "Private Credit", 1_200 * MILLION),
+    DemoFund("Meridian Infrastructure III", 2018, "Meridian", "Infrastructure", 3_000 * MILLION),
+)
+STATEMENT_DATES = (date(2023, 12, 31), date(2024, 12, 31), date(2025, 12, 31))
+
+
+async def load_demo(owner: asyncpg.Connection, writer: Writer) -> bool:
+    """Creates the demo where it is not there yet; whether it did. ``owner`` is a connection of the schema's owner."""
+    async with owner.transaction():
+        await owner.execute("SET LOCAL ROLE tranche_maintenance")
+        found = await owner.fetchrow(
+            """
+            SELECT id, EXISTS (SELECT 1 FROM funds WHERE organization_id = organizations.id) AS is_loaded
+            FROM organizations WHERE slug = $1
+            """,
+            DEMO_SLUG,
+        )
+    if found is not None and found["is_loaded"]:
+        return False
+    organization_id = (
+        found["id"]
+        if found
+        else await create_organization(
+            owner, name="Demo Capital", slug=DEMO_SLUG, currency="USD", members=list(MEMBERS)
+        )
+    )
+    # All rows in one transaction, so that a start that was cut off is made up for by the next.
+    await writer.run(Principal(organization_id, None, Role.ADMIN), "loadDemo", _load, result_type=TypeAdapter(bool))
+    return True
+
+
+async def _load(command: Command) -> bool:
+    random = Random(20240229)  # noqa: S311 - the same demo every time
+    names = iter(COMPANY_NAMES)
+    fund_ids = []
+    for fund in FUNDS:
+        fund_id = await funds.create_fund(
+            command,
+            name=fund.name,
+            vintage_year=fund.vintage_year,
+            general_partner=fund.general_partner,
+            strategy=fund.strategy,
+            size_cents=fund.size_cents,
+        )
+        fund_ids.append(fund_id)
+        for _ in range(fund.company_count):
+            await companies.create_portfolio_company(
+                command, fund_id=fund_id, values=_company(random, next(names), fund.size_cents // fund.company_count)
+            )
+    portfolio_id = await portfolios.create_portfolio(command, name="Demo Endowment", currency="USD")
+    for fund, fund_id in zip(FUNDS, fund_ids, strict=True):
+        commitment = random.randint(5, 20) * fund.size_cents // 200
+        holding_id = await portfolios.create_holding(
+            command, portfolio_id=portfolio_id, fund_id=fund_id, commitment_cents=commitment
+        )
+        await statements.record_holding_statements(command, _statements(random, holding_id, commitment))
+    return True
+
+
+def _company(random: Random, name: str, share_cents: int) -> dict[str, object]:
+    invested = random.randint(10, 60) * share_cents // 100
+    planned = random.randint(5, 40) * share_cents // 100
+    return {
+        "name": name,
+        "sector": random.choice(SECTORS),
+        "stage": random.choice(STAGES),
+        "invested_cents": invested,
+        "current_valuation_cents": random.randint(60, 280) * invested // 100,
+        "planned_reserves_cents": planned,
+        "deployed_reserves_cents": random.randint(0, 50) * planned // 100,
+        "allocation_cap_cents": 3 * planned,
+        "exit_moic": Decimal(random.randint(10, 80)) / 10,
+        "exit_probability": Decimal(random.randint(10, 80)) / 100,
+        "ownership": Decimal(random.randint(3, 25)) / 100,
+    }
+
+
+def _statements(random: Random, holding_id: int, commitment: int) -> list[NewStatement]:
+    paid_in, distributed = 0, 0
+    reported = []
+    for as_of in STATEMENT_DATES:
+        paid_in = min(commitment, paid_in + random.randint(20, 35) * commitment // 100)
+        distributed += random.randint(0, 20) * paid_in // 100
+        nav = random.randint(85, 135) * (paid_in - distributed // 2) // 100
+        multiple = (Decimal(distributed + nav) / Decimal(paid_in)).quantize(Decimal("0.0001"))
+        reported.append(
+            NewStatement(holding_id, as_of, commitment, paid_in, distributed, nav, reported_multiple=multiple)
+        )
+    return reported
