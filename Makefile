@@ -29,7 +29,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.check_schema
+	$(BIN)/tranche schema | diff schema.graphql -
 	$(BIN)/python -m tests.check_migrations
 
 format: $(VENV)/.installed-dev

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """The owner of the schema: migrates, creates organizations. Empty: the embedded PostgreSQL."""
     application_database_url: SecretStr | None = None
-    """The login of the server, a member of tranche_app and tranche_auth alone. Empty: ``tranche_server``, made by migrating."""
+    """The server's login, a member of tranche_app and tranche_auth alone. Empty: tranche_server, made by migrating."""
     postgres_bin_dir: Path | None = None
     allow_embedded_database: bool = False
     read_connections_max: int = Field(default=16, ge=1, le=500)

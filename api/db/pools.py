@@ -41,7 +41,7 @@ class PoolLimits:
 
 
 class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that is not reset on release: nothing but SET LOCAL is ever used, which ends with its transaction."""
+    """A connection that is not reset on release: only SET LOCAL is ever used, which ends with its transaction."""
 
     def get_reset_query(self) -> str:
         """No statement."""
@@ -68,7 +68,7 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, limits: PoolLimits) -> Self:
-        """Opens the pools as tranche_app and tranche_auth; raises ConfigurationError for a login that may do too much."""
+        """Opens the pools as tranche_app and tranche_auth; raises ConfigurationError for a login that may more."""
         pools: list[asyncpg.Pool] = []
         try:
             pools.append(await _open_pool(url, "tranche_app", limits, limits.read_connections_max, read_only=True))
@@ -136,7 +136,8 @@ async def _open_pool(
         raise ConfigurationError(f"TRANCHE_APPLICATION_DATABASE_URL: the login was refused ({error}).") from error
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError) as error:
         raise ConfigurationError(
-            f"TRANCHE_APPLICATION_DATABASE_URL: the login cannot act as {role} ({error}). Migrate first, and grant it the role."
+            f"TRANCHE_APPLICATION_DATABASE_URL: the login cannot act as {role} ({error}). "
+            "Migrate first, and grant it the role."
         ) from error
 
 
@@ -170,8 +171,8 @@ async def refuse_privileged_login(pool: asyncpg.Pool) -> None:
     ]
     if faults:
         raise ConfigurationError(
-            f"TRANCHE_APPLICATION_DATABASE_URL: the login {row['login']} {' and '.join(faults)}; the server needs one that"
-            " is a member of tranche_app and tranche_auth alone."
+            f"TRANCHE_APPLICATION_DATABASE_URL: the login {row['login']} {' and '.join(faults)}; the server needs "
+            "one that is a member of tranche_app and tranche_auth alone."
         )
 
 

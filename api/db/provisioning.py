@@ -50,8 +50,8 @@ async def owner_connection(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
 def application_url(owner_url: str, state_directory: Path) -> str:
     """The URL of the server's login on the owner's database.
 
-    Its password is derived from the owner's, so that all machines with the same owner's URL agree on it; where the owner
-    has none, it is made once and kept in the state directory.
+    Its password is derived from the owner's, so that all machines with the same owner's URL agree on it; where the
+    owner has none, it is made once and kept in the state directory.
     """
     parts = urlsplit(owner_url)
     if parts.password:

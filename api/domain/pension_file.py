@@ -5,11 +5,11 @@ Amounts are in millions of USD and become whole cents, rounded to the nearest; a
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from api.domain.money import cents_from_millions
+from api.domain.money import RATIO_PLACES, cents_from_millions
 from api.errors import Refused
 
 COLUMNS = (
@@ -33,6 +33,7 @@ NUMBER_LENGTH_MAX = 40
 RATE_MAX = Decimal("9999.999999")
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_YEAR = re.compile(r"(19|20|21)[0-9]{2}", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
@@ -66,84 +67,92 @@ class BadCell:
 
 def read_row(line: int, cells: Mapping[str, str]) -> ReportedStatement | list[BadCell]:
     """The statement that a row reports, or everything that is wrong with it."""
-    bad: list[BadCell] = []
+    row = _Row(line, cells)
+    strategy, sub_strategy = row.text("asset_class"), row.text("sub_strategy")
+    statement = ReportedStatement(
+        line=line,
+        portfolio_name=row.name("pension_fund_name"),
+        fund_name=row.name("fund_name"),
+        vintage_year=row.year("vintage_year"),
+        general_partner=row.text("general_partner"),
+        strategy=f"{strategy}: {sub_strategy}" if strategy and sub_strategy else strategy or sub_strategy,
+        as_of=row.day("as_of_date"),
+        committed_cents=row.cents("commitment_mm", is_negative_allowed=False),
+        paid_in_cents=row.cents("capital_called_mm", is_negative_allowed=False),
+        distributed_cents=row.cents("capital_distributed_mm", is_negative_allowed=True),
+        nav_cents=row.cents("remaining_value_mm", is_negative_allowed=True),
+        reported_irr=row.rate("net_irr"),
+        reported_multiple=row.rate("net_multiple"),
+    )
+    return row.bad or statement
 
-    def text(column: str, *, required: bool = False) -> str | None:
-        value = cells[column].strip()
+
+@dataclass(slots=True)
+class _Row:
+    """Reads the cells of one row and remembers what is wrong with them."""
+
+    line: int
+    cells: Mapping[str, str]
+    bad: list[BadCell] = field(default_factory=list)
+
+    def refuse(self, column: str, message: str) -> None:
+        self.bad.append(BadCell(self.line, column, message))
+
+    def text(self, column: str) -> str | None:
+        value = self.cells[column].strip()
         if len(value) > TEXT_LENGTH_MAX:
-            bad.append(BadCell(line, column, f"at most {TEXT_LENGTH_MAX} characters"))
+            self.refuse(column, f"at most {TEXT_LENGTH_MAX} characters")
         if "\x00" in value:
-            bad.append(BadCell(line, column, "holds U+0000"))
-        if required and not value:
-            bad.append(BadCell(line, column, "must not be empty"))
+            self.refuse(column, "holds U+0000")
         return value or None
 
-    def number(column: str) -> Decimal | None:
-        value = cells[column].strip()
+    def name(self, column: str) -> str:
+        value = self.text(column)
+        if value is None:
+            self.refuse(column, "must not be empty")
+        return value or ""
+
+    def number(self, column: str) -> Decimal | None:
+        value = self.cells[column].strip()
         if not value:
             return None
         if len(value) > NUMBER_LENGTH_MAX or not _NUMBER.fullmatch(value):
-            bad.append(BadCell(line, column, f"not a decimal number: {value[:NUMBER_LENGTH_MAX]!r}"))
+            self.refuse(column, f"not a decimal number: {value[:NUMBER_LENGTH_MAX]!r}")
             return None
         return Decimal(value)
 
-    def cents(column: str, *, negative: bool = False) -> int | None:
-        millions = number(column)
+    def cents(self, column: str, *, is_negative_allowed: bool) -> int | None:
+        millions = self.number(column)
         if millions is None:
             return None
-        if millions < 0 and not negative:
-            bad.append(BadCell(line, column, "must not be negative"))
+        if millions < 0 and not is_negative_allowed:
+            self.refuse(column, "must not be negative")
         try:
             return cents_from_millions(millions)
         except Refused:
-            bad.append(BadCell(line, column, "beyond 64 bits of cents"))
+            self.refuse(column, "beyond 64 bits of cents")
             return None
 
-    def rate(column: str) -> Decimal | None:
-        value = number(column)
-        if value is None:
+    def rate(self, column: str) -> Decimal | None:
+        value = self.number(column)
+        if value is not None and abs(value) > RATE_MAX:
+            self.refuse(column, f"beyond {RATE_MAX}")
             return None
-        if abs(value) > RATE_MAX:
-            bad.append(BadCell(line, column, f"beyond {RATE_MAX}"))
-            return None
-        return value.quantize(Decimal("0.000001"))
+        return value and value.quantize(RATIO_PLACES)
 
-    def year(column: str) -> int | None:
-        value = cells[column].strip()
-        if not value:
+    def year(self, column: str) -> int | None:
+        value = self.cells[column].strip()
+        if value and not _YEAR.fullmatch(value):
+            self.refuse(column, f"not a year: {value[:20]!r}")
             return None
-        if re.fullmatch(r"(19|20|21)[0-9]{2}", value, re.ASCII) is None:
-            bad.append(BadCell(line, column, f"not a year: {value[:20]!r}"))
-            return None
-        return int(value)
+        return int(value) if value else None
 
-    def day(column: str) -> date:
-        value = cells[column].strip()
+    def day(self, column: str) -> date:
+        value = self.cells[column].strip()
         try:
             if _DATE.fullmatch(value):
                 return date.fromisoformat(value)
         except ValueError:
             pass
-        bad.append(BadCell(line, column, f"not a date as YYYY-MM-DD: {value[:20]!r}"))
+        self.refuse(column, f"not a date as YYYY-MM-DD: {value[:20]!r}")
         return date.min
-
-    strategy = text("asset_class")
-    sub_strategy = text("sub_strategy")
-    if strategy and sub_strategy:
-        strategy = f"{strategy}: {sub_strategy}"
-    statement = ReportedStatement(
-        line=line,
-        portfolio_name=text("pension_fund_name", required=True) or "",
-        fund_name=text("fund_name", required=True) or "",
-        vintage_year=year("vintage_year"),
-        general_partner=text("general_partner"),
-        strategy=strategy,
-        as_of=day("as_of_date"),
-        committed_cents=cents("commitment_mm"),
-        paid_in_cents=cents("capital_called_mm"),
-        distributed_cents=cents("capital_distributed_mm", negative=True),
-        nav_cents=cents("remaining_value_mm", negative=True),
-        reported_irr=rate("net_irr"),
-        reported_multiple=rate("net_multiple"),
-    )
-    return bad or statement

@@ -5,16 +5,15 @@
     @entity(tables.Fund, "An investment vehicle.")
     class Fund(Node):
         name: str = column("Its name.")
-        companies: Connection[PortfolioCompany] = connection("Its companies.", "PortfolioCompany", tables.PortfolioCompany, by="fund_id")
+        companies: Connection[PortfolioCompany] = connection("Its companies.", tables.PortfolioCompany, by="fund_id")
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Any, Optional, TypeVar, cast
+from typing import Any, Optional, TypeVar
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import Table
 from sqlmodel import SQLModel
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
@@ -23,7 +22,7 @@ from strawberry.types.field import StrawberryField
 
 from api.graphql.connections import Connection
 from api.graphql.context import Info
-from api.graphql.filters import conditions, filter_values, sort_key, sort_keys
+from api.graphql.filters import conditions, filter_values, sort_keys
 from api.reads import global_ids
 from api.reads.declarations import (
     ENTITIES,
@@ -39,7 +38,9 @@ from api.reads.declarations import (
     Record,
     RootOneRead,
     ToOneRead,
+    table_of,
 )
+from api.reads.filters import sort_key
 from api.reads.loaders import WHOLE_TABLE
 from api.reads.pages import PAGE_SIZE_MAX, page_request
 
@@ -190,9 +191,8 @@ def connection(
         parent = WHOLE_TABLE if by is None else source.row["id"]
         return Connection(request=request, parent=parent, make=ENTITIES[type_name].make)
 
-    columns = {column.name: column for column in cast("Table", table.__table__).columns}  # type: ignore[attr-defined]
-    default = Order(sort_key(columns[default_order[0]]), default_order[1]) if default_order else Order()
-    read = ConnectionRead(type_name, by, sort_keys(order, columns), conditions(filter), default, action)
+    default = Order(sort_key(table, default_order[0]), default_order[1]) if default_order else Order()
+    read = ConnectionRead(type_name, by, sort_keys(order, table), conditions(filter), default, action)
     return ReadField.declare(read, resolve, description, arguments)
 
 
@@ -244,7 +244,7 @@ def entity(
             instance.row = row  # type: ignore[attr-defined]
             return instance
 
-        made = Entity(cls.__name__, cast("Table", table.__table__), scope_column, make)  # type: ignore[attr-defined]
+        made = Entity(cls.__name__, table_of(table), scope_column, make)
         declared.entity = made  # type: ignore[attr-defined]
         ENTITIES[cls.__name__] = made
         name_columns(declared)

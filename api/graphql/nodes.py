@@ -48,6 +48,6 @@ class NodeQuery:
     nodes: list[Node | None] = ReadField.declare(
         AnyNodeRead(is_list=True),
         _resolve_nodes,
-        f"The objects with these global ids, at most {NODES_MAX}; null for each that is unknown, malformed or not yours.",
+        f"The objects with these global ids, at most {NODES_MAX}; null for what is unknown, malformed or not yours.",
         [argument("ids", list[strawberry.ID], "Global ids.")],
     )

@@ -65,8 +65,8 @@ class PerformanceTotals:
     tvpi: Decimal | None = strawberry.field(description="DPI + RVPI.")
     pic: Decimal | None = strawberry.field(description="Paid-in / committed.")
     reason: str | None = strawberry.field(
-        description="Why figures are missing or partial: NO_STATEMENT (none by the date), NO_PAID_IN (nothing to divide by), "
-        "INCOMPLETE (some holding reports less than all figures; what it leaves empty adds nothing)."
+        description="Why figures are missing or partial: NO_STATEMENT (none by the date), NO_PAID_IN (nothing to divide "
+        "by), INCOMPLETE (some holding reports less than all figures; what it leaves empty adds nothing)."
     )
 
 
@@ -192,8 +192,8 @@ class Holding(Node):
             argument(
                 "recallable",
                 RecallableMethod,
-                "How recallable distributions count. Statements do not tell them apart: totals that rest on one are the "
-                "same either way.",
+                "How recallable distributions count. Statements do not tell them apart: totals that rest on one are "
+                "the same either way.",
                 RecallableMethod.NETTED,
             ),
         ],

@@ -1,4 +1,4 @@
-"""Strict scalars: 64-bit integers and decimals as strings, dates and times as they are written, nothing through a float."""
+"""Strict scalars: 64-bit integers and decimals as strings, dates and times as written, nothing through a float."""
 
 import re
 from collections.abc import Callable
@@ -57,7 +57,8 @@ def parse_decimal(value: object) -> Decimal:
         value = str(value) if abs(value) < 10**DECIMAL_LENGTH_MAX else "too long"
     if not isinstance(value, str) or len(value) > DECIMAL_LENGTH_MAX or not _DECIMAL.fullmatch(value):
         raise GraphQLError(
-            f"Expected a decimal in plain notation, as a string of at most {DECIMAL_LENGTH_MAX} characters, not {_shown(value)}."
+            "Expected a decimal in plain notation, as a string of at most "
+            f"{DECIMAL_LENGTH_MAX} characters, not {_shown(value)}."
         )
     return Decimal(value)
 
@@ -142,7 +143,8 @@ def _text(value: Any) -> str:
 SCALARS: dict[object, ScalarDefinition] = {
     Cents: _scalar(
         "Cents",
-        "An amount in the currency's minor unit: a whole number within 64 bits, sent as a string, taken as a string or an integer.",
+        "An amount in the currency's minor unit: a whole number within 64 bits, sent as a string, taken as a string or "
+        "an integer.",
         str,
         parse_integer,
         numbers=True,
@@ -181,5 +183,6 @@ def refuse_unstorable_texts() -> None:
 
     graphql-core lets nobody define a scalar of that name; replacing the functions of its own is how it is adapted.
     """
-    GraphQLString.parse_value = parse_string  # type: ignore[method-assign]
+    GraphQLString.parse_value = GraphQLString.coerce_input_value = parse_string  # type: ignore[method-assign]
     GraphQLString.parse_literal = _from_literal(parse_string)  # type: ignore[method-assign]
+    GraphQLString.coerce_input_literal = _from_literal(parse_string)

@@ -179,7 +179,7 @@ class GraphQLEndpoint:
 
 
 def format_error(error: GraphQLError, request_id: str, code: str = "BAD_USER_INPUT") -> dict[str, Any]:
-    """An error as it goes into the response; what is not the client's fault is masked, and logged with the request id."""
+    """An error as it goes into the response; what is not the client's fault is masked, and logged in full."""
     original = error.original_error
     formatted: dict[str, Any] = {"message": error.message}
     if isinstance(original, RequestError):

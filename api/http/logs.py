@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, on standard error. No header, token, variable or document is ever passed in."""
+"""Structured logs: one JSON object a line, on standard error. No header, token or variable is ever passed in."""
 
 import logging
 import sys

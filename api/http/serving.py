@@ -70,6 +70,7 @@ def demo_banner(address: str, tokens: dict[Role, str]) -> str:
     editor = tokens.get(Role.EDITOR, "")
     lines.append("Try:")
     lines.append(
-        f"curl -s {address}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {editor}' -d '{query}'"
+        f"curl -s {address}/graphql -H 'Content-Type: application/json'"
+        f" -H 'Authorization: Bearer {editor}' -d '{query}'"
     )
     return "\n".join(lines) + "\n"

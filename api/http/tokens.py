@@ -37,7 +37,7 @@ class Claims:
 
 
 class Tokens:
-    """Issues and checks tokens: issuer, audience, expiry and key id, with algorithms fixed by the keys and never by the token."""
+    """Issues and checks tokens: issuer, audience, expiry, key id; the keys fix the algorithms, never the token."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -6,9 +6,10 @@ types are GraphQL's, names of columns are the table's.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sqlalchemy import Table, Uuid
+from sqlmodel import SQLModel
 
 if TYPE_CHECKING:
     from api.db.pools import Snapshot
@@ -140,6 +141,11 @@ class Entity:
     def id_type(self) -> str:
         """The SQL type of the id."""
         return "uuid" if isinstance(self.table.c.id.type, Uuid) else "bigint"
+
+
+def table_of(table: type[SQLModel]) -> Table:
+    """The table behind a SQLModel class."""
+    return cast("Table", table.__table__)  # type: ignore[attr-defined]
 
 
 ENTITIES: dict[str, Entity] = {}

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aiodataloader import DataLoader
@@ -59,7 +60,7 @@ class Loaders:
     def _loader(self, name: Hashable, load: Any, about: Any) -> DataLoader[Any, Any]:
         loader = self._loaders.get(name)
         if loader is None:
-            loader = self._loaders[name] = DataLoader(lambda keys: load(about, keys))
+            loader = self._loaders[name] = DataLoader(partial(load, about))
         return loader
 
     async def _load_rows(self, entity_name: str, ids: Sequence[Any]) -> list[Record | None]:
@@ -85,7 +86,10 @@ class Loaders:
     async def _load_totals(self, request: PageRequest, parents: Sequence[Any]) -> list[int]:
         keys = None if request.read.foreign_column is None else parents
         sql, parameters = count_sql(request, self.organization_id, keys)
-        totals = {row["parent_key"]: row["total"] for row in await self.snapshot.fetch(sql, *parameters)}
+        rows = await self.snapshot.fetch(sql, *parameters)
+        if keys is None:
+            return [rows[0]["total"]] * len(parents)
+        totals = {row["parent_key"]: row["total"] for row in rows}
         return [totals.get(parent, 0) for parent in parents]
 
     async def _load_batch(self, about: tuple[BatchRead, Mapping[str, Any]], keys: Sequence[Any]) -> list[Any]:

@@ -90,7 +90,7 @@ def page_sql(
 ) -> tuple[str, list[Any]]:
     """One statement for the page of every parent (of the whole table where ``parents`` is None), and its parameters.
 
-    Rows carry ``parent_key``, come in page order within a parent (backward pages reversed), and one more than asked for.
+    Rows carry ``parent_key``, come in page order within a parent (backward pages reversed), and one more than asked.
     """
     entity = ENTITIES[request.read.entity]
     parameters = _Parameters()
@@ -119,12 +119,12 @@ def page_sql(
 
 
 def count_sql(request: PageRequest, organization_id: int, parents: Sequence[Any] | None) -> tuple[str, list[Any]]:
-    """One statement that counts the connection of every parent, whatever the page; rows of parent_key, total."""
+    """One statement that counts the connection of every parent, whatever the page; rows of parent_key and total."""
     entity = ENTITIES[request.read.entity]
     parameters = _Parameters()
     where = _where(request, entity, organization_id, parameters)
     if parents is None:
-        sql = f"SELECT NULL AS parent_key, count(*) AS total FROM {entity.table.name} t WHERE {' AND '.join(where)}"
+        sql = f"SELECT count(*) AS total FROM {entity.table.name} t WHERE {' AND '.join(where)}"
         return sql, parameters
     where.append(f"t.{request.read.foreign_column} = ANY ({parameters.add(list(parents), 'bigint[]')})")
     return (

@@ -25,7 +25,7 @@ async def fetch_reserves(snapshot: Snapshot, keys: Sequence[Any], _arguments: Ma
     """The reserves of the funds with these ids; raises Refused (LIMIT_EXCEEDED) beyond 64 bits."""
     rows = await snapshot.fetch(
         """
-        SELECT fund_id, sum(planned_reserves_cents)::numeric AS planned, sum(deployed_reserves_cents)::numeric AS deployed,
+        SELECT fund_id, sum(planned_reserves_cents) AS planned, sum(deployed_reserves_cents) AS deployed,
           count(*) AS companies
         FROM portfolio_companies WHERE organization_id = $1 AND fund_id = ANY ($2::bigint[]) GROUP BY fund_id
         """,

@@ -1,4 +1,4 @@
-"""The one way to write. Every mutation field is one ``run``: one transaction with its key, its work and its log entries.
+"""The one way to write. Every mutation field is one ``run``: a transaction with its key, its work and its log.
 
 authorise -> queue -> begin -> claim the key -> work -> append audit events -> commit
 """

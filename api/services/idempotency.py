@@ -52,7 +52,8 @@ async def claim(
             INSERT INTO idempotency_keys AS held (organization_id, mutation, parent, key, fingerprint, expires_at)
             VALUES ($1, $2, $3, $4, $5, now() + make_interval(days => $6))
             ON CONFLICT (organization_id, mutation, parent, key) DO UPDATE
-              SET fingerprint = excluded.fingerprint, result = NULL, created_at = now(), expires_at = excluded.expires_at
+              SET fingerprint = excluded.fingerprint, result = NULL, created_at = now(),
+                expires_at = excluded.expires_at
               WHERE held.expires_at <= now()
             RETURNING set_config('lock_timeout', $7, true)
             """,

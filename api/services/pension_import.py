@@ -1,4 +1,4 @@
-"""Importing a public-pension file: portfolios, funds, holdings and statements, as one operation that can be repeated."""
+"""Importing a public-pension file: portfolios, funds, holdings, statements, as one operation that can be repeated."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence

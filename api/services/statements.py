@@ -92,7 +92,7 @@ def _problem(code: ErrorCode, index: int, field: str, message: str) -> Problem:
 
 
 async def insert_statements(command: Command, statements: Sequence[NewStatement]) -> list[int | None]:
-    """Inserts statements in one statement. The ids of the new rows in the order given; None where there is a statement of that date already."""
+    """Inserts all in one statement. The new ids in the order given; None where that date has a statement already."""
     rows = await command.connection.fetch(
         """
         INSERT INTO holding_statements (organization_id, holding_id, as_of, committed_cents, paid_in_cents,
