@@ -1,0 +1,53 @@
+"""Real server processes, for tests that kill them."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+READY_SECONDS_MAX = 30
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def serving(database_url: str, state_directory: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``tranche serve`` on this database, ready to answer; killed at the end if it still runs."""
+    environment = os.environ | {"TRANCHE_DATABASE_URL": database_url, "TRANCHE_STATE_DIR": str(state_directory)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "api", "serve", "--port", str(port)),
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await _until_ready(process, port)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _until_ready(process: asyncio.subprocess.Process, port: int) -> None:
+    async with httpx.AsyncClient() as client, asyncio.timeout(READY_SECONDS_MAX):
+        while process.returncode is None:
+            try:
+                if (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)
+    raise AssertionError(f"the server ended with {process.returncode}")
