@@ -30,7 +30,11 @@ GraphQLAuditKind = describe(
 )
 
 
-@entity(tables.AuditEvent, "One entry of the organization's log: who changed what, when, from what to what.")
+@entity(
+    tables.AuditEvent,
+    "One entry of the organization's log: who changed what, when, from what to what.",
+    action="auditEvents",
+)
 class AuditEvent(Node):
     """One entry of the organization's log."""
 

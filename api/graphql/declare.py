@@ -9,7 +9,6 @@
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from enum import Enum
 from typing import Any, Optional, TypeVar
 from uuid import UUID
 
@@ -19,13 +18,16 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
 
+from api.domain.access import allows
 from api.graphql.connections import Connection
 from api.graphql.context import Info
 from api.graphql.filters import conditions, filter_values, sort_keys
 from api.reads import global_ids
 from api.reads.declarations import (
     ENTITIES,
+    AttributeEdgeRead,
     BatchFetch,
     BatchRead,
     ColumnRead,
@@ -59,11 +61,14 @@ class ReadField(StrawberryField):
         """The field; typed Any, because a class body assigns it to what the field shows."""
         declared = cls(description=description, type_annotation=None)
         declared.read, declared.resolve, declared.arguments = read, resolve, arguments
+        # Like a field with a resolver, it is no argument of the class.
+        declared.init = declared.repr = declared.compare = False
         return declared
 
     def __copy__(self) -> "ReadField":
         copied = super().__copy__()
         copied.read, copied.resolve = self.read, self.resolve
+        copied.init = copied.repr = copied.compare = False
         return copied
 
     @property
@@ -137,16 +142,25 @@ def batch(
     ``make`` turns an answer (None where there is none) and the arguments into what the field shows. An argument
     ``as_of`` is today unless given.
     """
-    read = BatchRead(columns, fetch)
+    names = {to_camel_case(declared.python_name): declared.python_name for declared in arguments or ()}
+    read = BatchRead(columns, fetch, make, names)
 
     async def resolve(_field: ReadField, source: Any, info: Info, given: dict[str, Any]) -> Any:
         key = source.row[columns[0]] if len(columns) == 1 else tuple(source.row[name] for name in columns)
-        answered = {name: value.name if isinstance(value, Enum) else value for name, value in given.items()}
-        if "as_of" in {declared.python_name for declared in arguments or ()}:
-            answered["as_of"] = answered.get("as_of") or info.context.today
+        answered = read.arguments(given, info.context.today)
         return make(await info.context.loaders.batch(read, key, answered), answered)
 
     return ReadField.declare(read, resolve, description, arguments or [])
+
+
+def attribute_edge(description: str, type_name: str, *, by: str) -> Any:
+    """An edge of an object that is not a row: to the row whose id is in the attribute ``by``; null where that is."""
+
+    async def resolve(_field: ReadField, source: Any, info: Info, _arguments: dict[str, Any]) -> Any:
+        row_id = getattr(source, by)
+        return None if row_id is None else await load(info, type_name, row_id)
+
+    return ReadField.declare(AttributeEdgeRead(type_name, by), resolve, description, [])
 
 
 def connection(
@@ -224,17 +238,27 @@ async def load_many(info: Info, type_name: str, row_ids: Sequence[Any]) -> list[
 
 
 async def load_global(info: Info, global_id: str) -> Any:
-    """The node with this global id, or None."""
+    """The node with this global id, or None; also None for a type that the caller's role may not see."""
     decoded = global_ids.decode(global_id)
     if decoded is None or decoded[0] not in ENTITIES:
+        return None
+    action = ENTITIES[decoded[0]].action
+    if action is not None and not allows(info.context.principal.role, action):
         return None
     return await load(info, *decoded)
 
 
 def entity(
-    table: type[SQLModel], description: str, *, scope_column: str | None = "organization_id"
+    table: type[SQLModel],
+    description: str,
+    *,
+    scope_column: str | None = "organization_id",
+    action: str | None = None,
 ) -> Callable[[type[T]], type[T]]:
-    """Declares a node type over a table; see the module's docstring."""
+    """Declares a node type over a table; see the module's docstring.
+
+    ``action`` is what the caller's role must allow to find one by its global id, where not everybody may see it.
+    """
 
     def decorate(cls: type[T]) -> type[T]:
         declared = strawberry.type(cls, description=description)
@@ -244,7 +268,7 @@ def entity(
             instance.row = row  # type: ignore[attr-defined]
             return instance
 
-        made = Entity(cls.__name__, table_of(table), scope_column, make)
+        made = Entity(cls.__name__, table_of(table), scope_column, make, action)
         declared.entity = made  # type: ignore[attr-defined]
         ENTITIES[cls.__name__] = made
         name_columns(declared)

@@ -3,13 +3,14 @@
 A filter's field is made by ``any_of``, ``contains`` and so on; the values of a sort order's enum are columns.
 """
 
-from enum import Enum
 from typing import Any
 
 import strawberry
 from sqlmodel import SQLModel
 from strawberry.types.base import get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
+from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
 
 from api.reads import filters
 from api.reads.declarations import Condition, SortKey
@@ -40,24 +41,23 @@ def _field(condition: Condition, description: str, name: str | None = None) -> A
 
 
 def filter_values(given: Any) -> dict[str, Any]:
-    """The values of a filter input by field, enums as their names."""
+    """The values of a filter input by its fields' GraphQL names."""
     if given is None:
         return {}
-    return {name: _plain(value) for name, value in vars(given).items() if value is not None}
+    fields = get_object_definition(type(given), strict=True).fields
+    return {_graphql_name(field): getattr(given, field.python_name) for field in fields}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.name if isinstance(value, Enum) else value
+def _graphql_name(field: StrawberryField) -> str:
+    return field.graphql_name or to_camel_case(field.python_name)
 
 
 def conditions(filter_type: Any) -> dict[str, Condition]:
-    """The conditions of a filter input by field; none where there is no filter."""
+    """The conditions of a filter input by its fields' GraphQL names; none where there is no filter."""
     if filter_type is None:
         return {}
     definition = get_object_definition(filter_type, strict=True)
-    return {field.python_name: field.metadata["condition"] for field in definition.fields}
+    return {_graphql_name(field): field.metadata["condition"] for field in definition.fields}
 
 
 def sort_keys(order_type: Any, table: type[SQLModel]) -> dict[str, SortKey]:

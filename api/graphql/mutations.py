@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
+from inspect import isawaitable
 from typing import Any, TypeVar, cast
 
 import strawberry
+from graphql import GraphQLObjectType, GraphQLResolveInfo, default_field_resolver
 from pydantic import TypeAdapter
 from strawberry.utils.str_converters import to_camel_case
 
@@ -129,6 +131,21 @@ async def write(
         )
     finally:
         await context.loaders.reset()
+
+
+def authorise_first(mutation: GraphQLObjectType) -> None:
+    """Makes every field of the root type authorise its caller before anything of the input is looked at."""
+    for name, field in mutation.fields.items():
+        field.resolve = _authorised(name, field.resolve or default_field_resolver)
+
+
+def _authorised(name: str, resolve: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    async def authorised(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+        await info.context.authorise(name)
+        result = resolve(source, info, **arguments)
+        return await result if isawaitable(result) else result
+
+    return authorised
 
 
 P = TypeVar("P", bound=Payload)

@@ -12,8 +12,17 @@ from api import tables
 from api.domain.money import Cents, ratio_or_none
 from api.domain.performance import NO_TOTALS, Totals
 from api.graphql.connections import Connection, OrderDirection
-from api.graphql.context import Info
-from api.graphql.declare import argument, batch, column, computed, connection, entity, load, root_one, to_one
+from api.graphql.declare import (
+    argument,
+    attribute_edge,
+    batch,
+    column,
+    computed,
+    connection,
+    entity,
+    root_one,
+    to_one,
+)
 from api.graphql.filters import any_of, at_least, at_most, contains
 from api.graphql.funds import Fund
 from api.graphql.nodes import Node
@@ -65,8 +74,8 @@ class PerformanceTotals:
     tvpi: Decimal | None = strawberry.field(description="DPI + RVPI.")
     pic: Decimal | None = strawberry.field(description="Paid-in / committed.")
     reason: str | None = strawberry.field(
-        description="Why figures are missing or partial: NO_STATEMENT (none by the date), NO_PAID_IN (nothing to divide "
-        "by), INCOMPLETE (some holding reports less than all figures; what it leaves empty adds nothing)."
+        description="Why figures are missing or partial: NO_STATEMENT (none by the date), NO_PAID_IN (nothing to "
+        "divide by), INCOMPLETE (some holding reports less than all figures; what it leaves empty adds nothing)."
     )
 
 
@@ -82,13 +91,7 @@ class Exposure:
     )
     fund_id: strawberry.Private[int | None]
 
-    @strawberry.field(description="The fund, where the breakdown is by FUND.")
-    async def fund(self, info: Info) -> Fund | None:
-        """The fund."""
-        if self.fund_id is None:
-            return None
-        found: Fund | None = await load(info, "Fund", self.fund_id)
-        return found
+    fund: Fund | None = attribute_edge("The fund, where the breakdown is by FUND.", "Fund", by="fund_id")
 
 
 def _performance(found: Totals | None, given: dict[str, Any]) -> PerformanceTotals:

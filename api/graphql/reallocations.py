@@ -13,7 +13,7 @@ from api.domain.money import Cents, change_ratio
 from api.errors import Refused
 from api.graphql.companies import PortfolioCompany
 from api.graphql.context import Info
-from api.graphql.declare import column, computed, entity, load, to_one
+from api.graphql.declare import attribute_edge, column, computed, entity, load, to_one
 from api.graphql.enums import describe
 from api.graphql.funds import Fund
 from api.graphql.mutations import Payload, given, refusal, row_id, write
@@ -71,11 +71,7 @@ class ReallocationChange:
     to_cents: Cents = strawberry.field(description="Planned reserves after.")
     delta_cents: Cents = strawberry.field(description="The change.")
 
-    @strawberry.field(description="The company.")
-    async def company(self, info: Info) -> PortfolioCompany | None:
-        """The company."""
-        found: PortfolioCompany | None = await load(info, "PortfolioCompany", self.company_id)
-        return found
+    company: PortfolioCompany | None = attribute_edge("The company.", "PortfolioCompany", by="company_id")
 
 
 @entity(tables.Reallocation, "One committed change of planned reserves across a fund's companies.")
@@ -106,11 +102,7 @@ class ReallocationDelta:
     delta_ratio: Decimal = strawberry.field(description="The change as a fraction of what is there; from 0: 1 or 0.")
     status: DeltaStatus = strawberry.field(description="Which way it moves.")  # type: ignore[valid-type]
 
-    @strawberry.field(description="The company.")
-    async def company(self, info: Info) -> PortfolioCompany:
-        """The company."""
-        found: PortfolioCompany = await load(info, "PortfolioCompany", self.company_id)
-        return found
+    company: PortfolioCompany = attribute_edge("The company.", "PortfolioCompany", by="company_id")
 
 
 @strawberry.type(description="A fund's planned reserves before and after a plan.")
@@ -136,13 +128,9 @@ class ReallocationIssue:
     actual: Decimal | None = strawberry.field(description="What was found: cents, a fraction, or the actual version.")
     company_id: strawberry.Private[int | None]
 
-    @strawberry.field(description="The company; null where the fund, or no known company, is meant.")
-    async def company(self, info: Info) -> PortfolioCompany | None:
-        """The company."""
-        if self.company_id is None:
-            return None
-        found: PortfolioCompany | None = await load(info, "PortfolioCompany", self.company_id)
-        return found
+    company: PortfolioCompany | None = attribute_edge(
+        "The company; null where the fund, or no known company, is meant.", "PortfolioCompany", by="company_id"
+    )
 
 
 @strawberry.type(description="What a plan would do, and what speaks against it.")

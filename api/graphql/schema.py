@@ -8,6 +8,7 @@ from strawberry.schema.config import StrawberryConfig
 from api.graphql.audit import AuditQuery
 from api.graphql.companies import CompanyMutation
 from api.graphql.funds import FundMutation, FundQuery
+from api.graphql.mutations import authorise_first
 from api.graphql.nodes import NodeQuery
 from api.graphql.organizations import Membership, OrganizationQuery, User
 from api.graphql.portfolio_mutations import PortfolioMutation
@@ -30,12 +31,15 @@ class Mutation(FundMutation, CompanyMutation, ReallocationMutation, PortfolioMut
 def schema() -> strawberry.Schema:
     """The schema, built once."""
     refuse_unstorable_texts()
-    return strawberry.Schema(
+    made = strawberry.Schema(
         query=Query,
         mutation=Mutation,
         types=[User, Membership, Reallocation],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+    if made._schema.mutation_type is not None:
+        authorise_first(made._schema.mutation_type)
+    return made
 
 
 def print_schema() -> str:

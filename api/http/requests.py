@@ -1,5 +1,6 @@
 """Reading a GraphQL request off the wire; what is not one is refused with a status and a sentence."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,6 +10,11 @@ from starlette.types import Receive, Scope
 
 MEDIA_TYPE_GRAPHQL = "application/graphql-response+json"
 MEDIA_TYPE_JSON = "application/json"
+LENGTH_DIGITS_MAX = 18
+"""How long a Content-Length is looked at: Python refuses to read numbers of thousands of digits."""
+
+_REFUSED = re.compile(r";q=0(\.0*)?(;|$)")
+"""The weight of a media range that is not acceptable."""
 
 
 class BadRequest(Exception):
@@ -51,11 +57,8 @@ def negotiate(accept: str | None) -> Answer:
     """The media type for an Accept header; raises BadRequest (406) where none of ours is accepted."""
     if accept is None:
         return Answer(MEDIA_TYPE_JSON, is_legacy=False)
-    ranges = [
-        part.split(";")[0].strip().lower()
-        for part in accept.split(",")
-        if ";q=0" not in part.replace(" ", "") or ";q=0." in part.replace(" ", "")
-    ]
+    parts = ["".join(part.split()).lower() for part in accept.split(",")]
+    ranges = [part.split(";")[0] for part in parts if not _REFUSED.search(part)]
     if MEDIA_TYPE_GRAPHQL in ranges:
         return Answer(MEDIA_TYPE_GRAPHQL, is_legacy=False)
     if MEDIA_TYPE_JSON in ranges:
@@ -72,7 +75,7 @@ async def read_request(scope: Scope, receive: Receive, body_bytes_max: int) -> G
     if scope["method"] != "POST":
         raise BadRequest(405, "Send a POST, or a GET for a query.", Allow="GET, POST")
     media_type, _, parameters = (header(scope, b"content-type") or "").partition(";")
-    charset = parameters.partition("charset=")[2].strip().strip('"').lower()
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip().strip('"').lower()
     if media_type.strip().lower() != MEDIA_TYPE_JSON or charset not in ("", "utf-8", "utf8"):
         raise BadRequest(415, f"Send the body as {MEDIA_TYPE_JSON} in UTF-8.")
     body = await _read_body(scope, receive, body_bytes_max)
@@ -85,8 +88,8 @@ async def read_request(scope: Scope, receive: Receive, body_bytes_max: int) -> G
 
 async def _read_body(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
     length = header(scope, b"content-length")
-    if length is not None and length.isdecimal() and int(length) > bytes_max:
-        raise BadRequest(413, f"The body is {length} bytes long; at most {bytes_max} are read.")
+    if length is not None and length.isdecimal() and (len(length) > LENGTH_DIGITS_MAX or int(length) > bytes_max):
+        raise BadRequest(413, f"The body is too long; at most {bytes_max} bytes are read.")
     chunks, size = [], 0
     while True:
         message = await receive()

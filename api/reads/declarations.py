@@ -6,6 +6,8 @@ types are GraphQL's, names of columns are the table's.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sqlalchemy import Table, Uuid
@@ -102,10 +104,31 @@ class BatchFetch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchRead:
-    """A field answered for all parents together: ``key_columns`` of the row in, records of figures out."""
+    """A field answered for all parents together: ``key_columns`` of the row in, an answer by key out.
+
+    ``make`` turns an answer (None where there is none) and the arguments into what the field shows;
+    ``argument_names`` are Python's by GraphQL's.
+    """
 
     key_columns: tuple[str, ...]
     fetch: BatchFetch
+    make: Callable[[Any, dict[str, Any]], Any]
+    argument_names: Mapping[str, str]
+
+    def arguments(self, given: Mapping[str, Any], today: date) -> dict[str, Any]:
+        """The arguments by their Python names, enums by name; ``as_of`` is today unless given."""
+        arguments = {name: value.name if isinstance(value, Enum) else value for name, value in given.items()}
+        if "as_of" in self.argument_names.values():
+            arguments["as_of"] = arguments.get("as_of") or today
+        return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeEdgeRead:
+    """An edge of an object that is not a row, to the row whose id is in one of its attributes."""
+
+    entity: str
+    attribute: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +145,17 @@ class AnyNodeRead:
     is_list: bool
 
 
-Read = ColumnRead | GlobalIdRead | ComputedRead | ToOneRead | ConnectionRead | BatchRead | RootOneRead | AnyNodeRead
+Read = (
+    ColumnRead
+    | GlobalIdRead
+    | ComputedRead
+    | ToOneRead
+    | ConnectionRead
+    | BatchRead
+    | AttributeEdgeRead
+    | RootOneRead
+    | AnyNodeRead
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +163,14 @@ class Entity:
     """A GraphQL type that shows the rows of a table.
 
     ``scope_column`` holds the organization; None for the one global table (users), which row-level security narrows.
+    ``action`` is what the caller's role must allow to find a row by its global id, where not everybody may see it.
     """
 
     type_name: str
     table: Table
     scope_column: str | None = "organization_id"
     make: Callable[[Record], Any] = field(default=dict)
+    action: str | None = None
 
     @property
     def id_type(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from api.errors import BadUserInput
@@ -14,7 +15,8 @@ PAGE_SIZE_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A page of one connection. ``size`` rows after or before ``position``; ``values`` are the filter's, by field."""
+    """A page of one connection. ``size`` rows after or before ``position``; ``values`` are the
+    filter's, by field."""
 
     read: ConnectionRead
     order: Order
@@ -50,8 +52,15 @@ def page_request(
         is_backward=last is not None,
         after=None if after is None else cursors.decode(after, order, id_type, "after"),
         before=None if before is None else cursors.decode(before, order, id_type, "before"),
-        values=tuple(sorted((field, value) for field, value in values.items() if value is not None)),
+        values=tuple((field, _plain(value)) for field, value in sorted(values.items()) if value is not None),
     )
+
+
+def _plain(value: Any) -> Any:
+    """A filter's value as the database knows it: enums by their names."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.name if isinstance(value, Enum) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +86,16 @@ def position(order: Order, row: Record) -> cursors.Position:
     return (row[order.key.column] if order.key else None, row["id"])
 
 
-class _Parameters(list[Any]):
-    """The parameters of a statement; adding one gives its placeholder."""
+class Parameters(list[Any]):
+    """The parameters of a statement, the organization first; adding one gives its placeholder."""
+
+    ORGANIZATION = "$1::bigint"
+
+    def __init__(self, organization_id: int) -> None:
+        super().__init__([organization_id])
 
     def add(self, value: Any, type_name: str) -> str:
+        """The placeholder of a new parameter."""
         self.append(value)
         return f"${len(self)}::{type_name}"
 
@@ -92,44 +107,31 @@ def page_sql(
 
     Rows carry ``parent_key``, come in page order within a parent (backward pages reversed), and one more than asked.
     """
-    entity = ENTITIES[request.read.entity]
-    parameters = _Parameters()
-    where = _where(request, entity, organization_id, parameters)
-    where += _keyset(request, parameters)
+    parameters = Parameters(organization_id)
     selected = ", ".join(f"t.{column}" for column in columns)
-    direction = "DESC" if request.order.is_descending != request.is_backward else "ASC"
-    sort = f"t.id {direction}"
-    if request.order.key:
-        # Nulls are last whichever way the order goes, and so first in a page that is read backwards.
-        nulls = "" if not request.order.key.is_nullable else f" NULLS {'FIRST' if request.is_backward else 'LAST'}"
-        sort = f"t.{request.order.key.column} {direction}{nulls}, {sort}"
-    limit = parameters.add(request.size + 1, "bigint")
+    table = ENTITIES[request.read.entity].table.name
     if parents is None:
-        return (
-            f"SELECT {selected} FROM {entity.table.name} t WHERE {' AND '.join(where)} ORDER BY {sort} LIMIT {limit}",
-            parameters,
-        )
+        return f"SELECT {selected} FROM {table} t {page_clauses(request, 't', None, parameters)}", parameters
     keys = parameters.add(list(parents), "bigint[]")
-    where.append(f"t.{request.read.foreign_column} = parent.key")
+    clauses = page_clauses(request, "t", "parent.key", parameters)
     return (
-        f"SELECT parent.key AS parent_key, t.* FROM unnest({keys}) AS parent(key) CROSS JOIN LATERAL"
-        f" (SELECT {selected} FROM {entity.table.name} t WHERE {' AND '.join(where)} ORDER BY {sort} LIMIT {limit}) t",
+        f"SELECT parent.key AS parent_key, t.* FROM unnest({keys}) AS parent(key)"
+        f" CROSS JOIN LATERAL (SELECT {selected} FROM {table} t {clauses}) t",
         parameters,
     )
 
 
 def count_sql(request: PageRequest, organization_id: int, parents: Sequence[Any] | None) -> tuple[str, list[Any]]:
     """One statement that counts the connection of every parent, whatever the page; rows of parent_key and total."""
-    entity = ENTITIES[request.read.entity]
-    parameters = _Parameters()
-    where = _where(request, entity, organization_id, parameters)
+    parameters = Parameters(organization_id)
+    table = ENTITIES[request.read.entity].table.name
+    where = filter_conditions(request, "t", parameters)
     if parents is None:
-        sql = f"SELECT count(*) AS total FROM {entity.table.name} t WHERE {' AND '.join(where)}"
-        return sql, parameters
+        return f"SELECT count(*) AS total FROM {table} t WHERE {' AND '.join(where)}", parameters
     where.append(f"t.{request.read.foreign_column} = ANY ({parameters.add(list(parents), 'bigint[]')})")
     return (
         f"SELECT t.{request.read.foreign_column} AS parent_key, count(*) AS total"
-        f" FROM {entity.table.name} t WHERE {' AND '.join(where)} GROUP BY 1",
+        f" FROM {table} t WHERE {' AND '.join(where)} GROUP BY 1",
         parameters,
     )
 
@@ -138,46 +140,65 @@ def by_ids_sql(
     entity: Entity, columns: Sequence[str], organization_id: int, ids: Sequence[Any]
 ) -> tuple[str, list[Any]]:
     """One statement for the rows with these ids."""
-    parameters = _Parameters()
-    where = scope_sql(entity, parameters.add(organization_id, "bigint"))
-    keys = parameters.add(list(ids), f"{entity.id_type}[]")
+    parameters = Parameters(organization_id)
+    where = f"{scope_condition(entity, 't')} AND t.id = ANY ({parameters.add(list(ids), f'{entity.id_type}[]')})"
     selected = ", ".join(f"t.{column}" for column in columns)
-    return f"SELECT {selected} FROM {entity.table.name} t WHERE {where} AND t.id = ANY ({keys})", parameters
+    return f"SELECT {selected} FROM {entity.table.name} t WHERE {where}", parameters
 
 
-def scope_sql(entity: Entity, organization: str) -> str:
+def scope_condition(entity: Entity, alias: str) -> str:
     """The condition that keeps a statement within the organization; users are narrowed by their policy alone."""
     if entity.scope_column is None:
-        return f"{organization} IS NOT NULL"
-    return f"t.{entity.scope_column} = {organization}"
+        return f"{Parameters.ORGANIZATION} IS NOT NULL"
+    return f"{alias}.{entity.scope_column} = {Parameters.ORGANIZATION}"
 
 
-def _where(request: PageRequest, entity: Entity, organization_id: int, parameters: _Parameters) -> list[str]:
-    where = [scope_sql(entity, parameters.add(organization_id, "bigint"))]
+def filter_conditions(request: PageRequest, alias: str, parameters: Parameters) -> list[str]:
+    """The organization's condition and the filter's."""
+    where = [scope_condition(ENTITIES[request.read.entity], alias)]
     for field, value in request.values:
         condition = request.read.conditions[field]
         placeholder = parameters.add(value, condition.type_name)
-        where.append(condition.sql.format(column=f"t.{condition.column}", value=placeholder))
+        where.append(condition.sql.format(column=f"{alias}.{condition.column}", value=placeholder))
     return where
 
 
-def _keyset(request: PageRequest, parameters: _Parameters) -> list[str]:
-    """The conditions for what comes after one position and before another, in the connection's order."""
+def page_clauses(request: PageRequest, alias: str, parent: str | None, parameters: Parameters) -> str:
+    """WHERE, ORDER BY and LIMIT of a page: of the rows whose foreign column is ``parent``, of the table where None.
+
+    Finds one row more than asked for, where there are more; a backward page comes reversed.
+    """
+    where = filter_conditions(request, alias, parameters)
+    if parent is not None:
+        where.append(f"{alias}.{request.read.foreign_column} = {parent}")
     bounds = ((request.after, True), (request.before, False))
-    return [_beyond(request, bound, is_after, parameters) for bound, is_after in bounds if bound is not None]
+    where += [_beyond(request, alias, bound, is_after, parameters) for bound, is_after in bounds if bound is not None]
+    limit = parameters.add(request.size + 1, "bigint")
+    return f"WHERE {' AND '.join(where)} ORDER BY {_sort(request, alias)} LIMIT {limit}"
 
 
-def _beyond(request: PageRequest, bound: cursors.Position, is_after: bool, parameters: _Parameters) -> str:
+def _sort(request: PageRequest, alias: str) -> str:
+    direction = "DESC" if request.order.is_descending != request.is_backward else "ASC"
+    key = request.order.key
+    if key is None:
+        return f"{alias}.id {direction}"
+    # Nulls are last whichever way the order goes, and so first in a page that is read backwards.
+    nulls = "" if not key.is_nullable else f" NULLS {'FIRST' if request.is_backward else 'LAST'}"
+    return f"{alias}.{key.column} {direction}{nulls}, {alias}.id {direction}"
+
+
+def _beyond(request: PageRequest, alias: str, bound: cursors.Position, is_after: bool, parameters: Parameters) -> str:
+    """The condition for what comes after a position, or before it, in the connection's order."""
     key, row_id = bound
     sign = ">" if is_after != request.order.is_descending else "<"
     identifier = parameters.add(row_id, ENTITIES[request.read.entity].id_type)
     sort_key = request.order.key
     if sort_key is None:
-        return f"t.id {sign} {identifier}"
-    column = f"t.{sort_key.column}"
+        return f"{alias}.id {sign} {identifier}"
+    column = f"{alias}.{sort_key.column}"
     if key is None:
-        within_nulls = f"{column} IS NULL AND t.id {sign} {identifier}"
+        within_nulls = f"{column} IS NULL AND {alias}.id {sign} {identifier}"
         return f"({within_nulls})" if is_after else f"({column} IS NOT NULL OR {within_nulls})"
     value = parameters.add(key, sort_key.type_name)
-    beyond = f"({column}, t.id) {sign} ({value}, {identifier})"
+    beyond = f"({column}, {alias}.id) {sign} ({value}, {identifier})"
     return f"({beyond} OR {column} IS NULL)" if sort_key.is_nullable and is_after else beyond
