@@ -210,7 +210,7 @@ def import_statements(
             organization_id = await owner.fetchval("SELECT id FROM organizations WHERE slug = $1", organization)
         if organization_id is None:
             raise ConfigurationError(f"There is no organization {organization}.")
-        with file.open(encoding="utf-8-sig", newline="") as lines:
+        with pension_import.open_file(file) as lines:
 
             async def work(command: Command) -> Imported:
                 lines.seek(0)

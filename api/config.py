@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     jwks: str | None = None
 
     demo: bool = False
+    compiled_queries: bool = True
+    """Whether queries are answered by compiled plans; without them the resolvers answer, the same and slower."""
     body_bytes_max: int = Field(default=1_000_000, ge=1_000, le=100_000_000)
     log_level: str = "INFO"
 

@@ -41,11 +41,20 @@ class PoolLimits:
 
 
 class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that is not reset on release: only SET LOCAL is ever used, which ends with its transaction."""
+    """A connection that is not reset on release: it is only ever set to an organization, and knows to which."""
+
+    organization_id: int | None = None
 
     def get_reset_query(self) -> str:
         """No statement."""
         return ""
+
+    async def use_organization(self, organization_id: int) -> None:
+        """Sets the organization for statements outside of transactions, unless it is set."""
+        if self.organization_id != organization_id:
+            self.organization_id = None
+            await self.execute(f"SET app.organization_id = '{organization_id:d}'")
+            self.organization_id = organization_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +151,25 @@ async def _open_pool(
 
 
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads
-        )
+    # Binary, because within a record every value comes so; the first byte of a jsonb is the version of its format.
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + orjson.dumps(value),
+        decoder=lambda data: orjson.loads(data[1:]),
+        format="binary",
+    )
 
 
 async def refuse_privileged_login(pool: asyncpg.Pool) -> None:
-    """Raises ConfigurationError where the login of the server could get round row-level security."""
+    """Raises ConfigurationError where the server's login, or a role it may take on, gets round row-level security."""
     row = await pool.fetchrow(
         """
-        SELECT session_user AS login, login.rolsuper, login.rolbypassrls,
+        SELECT session_user AS login, bool_or(role.rolsuper) AS rolsuper, bool_or(role.rolbypassrls) AS rolbypassrls,
           EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace
             AND pg_has_role(session_user, relowner, 'MEMBER')) AS is_owner,
           pg_has_role(session_user, 'tranche_maintenance', 'MEMBER') AS is_maintenance
-        FROM pg_roles AS login WHERE login.rolname = session_user
+        FROM pg_roles AS role WHERE pg_has_role(session_user, role.oid, 'MEMBER')
         """
     )
     faults = [
@@ -190,19 +203,32 @@ class Snapshot:
     _queue: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
-        """The rows of one statement."""
+        """The rows of one statement, in the transaction."""
         async with self._queue:
-            if self._connection is None:
-                connection = await self.database.reads.acquire(timeout=ACQUIRE_SECONDS_MAX)
-                self._connection = connection
-                await connection.execute(
-                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                    f" SET LOCAL app.organization_id = '{self.organization_id:d}'"
-                )
-            started = time.perf_counter()
-            rows: Sequence[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
-            self.statements.append(Statement(sql, (time.perf_counter() - started) * 1000, len(rows)))
-            return rows
+            return await self._fetch(await self._begin(), sql, arguments)
+
+    async def fetch_alone(self, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
+        """The rows of the only statement there will be: it needs no transaction, being a snapshot by itself."""
+        async with self.database.reads.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection:
+            await connection.use_organization(self.organization_id)
+            return await self._fetch(connection, sql, arguments)
+
+    async def _fetch(
+        self, connection: asyncpg.Connection, sql: str, arguments: Sequence[Any]
+    ) -> Sequence[asyncpg.Record]:
+        started = time.perf_counter()
+        rows: Sequence[asyncpg.Record] = await connection.fetch(sql, *arguments)
+        self.statements.append(Statement(sql, (time.perf_counter() - started) * 1000, len(rows)))
+        return rows
+
+    async def _begin(self) -> asyncpg.Connection:
+        if self._connection is None:
+            self._connection = await self.database.reads.acquire(timeout=ACQUIRE_SECONDS_MAX)
+            await self._connection.execute(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                f" SET LOCAL app.organization_id = '{self.organization_id:d}'"
+            )
+        return self._connection
 
     async def close(self) -> None:
         """Ends the transaction and gives the connection back; a later fetch starts a new snapshot."""

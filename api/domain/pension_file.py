@@ -68,14 +68,13 @@ class BadCell:
 def read_row(line: int, cells: Mapping[str, str]) -> ReportedStatement | list[BadCell]:
     """The statement that a row reports, or everything that is wrong with it."""
     row = _Row(line, cells)
-    strategy, sub_strategy = row.text("asset_class"), row.text("sub_strategy")
     statement = ReportedStatement(
         line=line,
         portfolio_name=row.name("pension_fund_name"),
         fund_name=row.name("fund_name"),
         vintage_year=row.year("vintage_year"),
         general_partner=row.text("general_partner"),
-        strategy=f"{strategy}: {sub_strategy}" if strategy and sub_strategy else strategy or sub_strategy,
+        strategy=row.strategy(),
         as_of=row.day("as_of_date"),
         committed_cents=row.cents("commitment_mm", is_negative_allowed=False),
         paid_in_cents=row.cents("capital_called_mm", is_negative_allowed=False),
@@ -104,7 +103,19 @@ class _Row:
             self.refuse(column, f"at most {TEXT_LENGTH_MAX} characters")
         if "\x00" in value:
             self.refuse(column, "holds U+0000")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            # A byte that is not UTF-8, as errors="surrogateescape" hands it on.
+            self.refuse(column, "not UTF-8")
         return value or None
+
+    def strategy(self) -> str | None:
+        asset_class, sub_strategy = self.text("asset_class"), self.text("sub_strategy")
+        if asset_class is None or sub_strategy is None:
+            return asset_class or sub_strategy
+        both = f"{asset_class}: {sub_strategy}"
+        if max(len(asset_class), len(sub_strategy)) <= TEXT_LENGTH_MAX < len(both):
+            self.refuse("sub_strategy", f"at most {TEXT_LENGTH_MAX} characters with the asset class")
+        return both
 
     def name(self, column: str) -> str:
         value = self.text(column)

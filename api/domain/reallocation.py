@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from api.domain.business_rules import BusinessRules
-from api.domain.money import change_ratio, ratio, total
+from api.domain.money import change_ratio, ratio, total, within_limit
 
 PROPOSALS_MAX = 1000
 REASON_LENGTH_MAX = 1000
@@ -78,19 +78,24 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What the plan does to one company, in cents; ``cap_cents`` is the cap that holds after it."""
+    """What the plan does to one company and to its cap, in cents."""
 
     company_id: int
     company_name: str
     from_cents: int
     to_cents: int
-    cap_cents: int | None
-    cap_changes: bool
+    cap_from_cents: int | None
+    cap_to_cents: int | None
 
     @property
     def delta_cents(self) -> int:
         """The change; negative for a decrease."""
         return self.to_cents - self.from_cents
+
+    @property
+    def cap_changes(self) -> bool:
+        """Whether another cap holds after it."""
+        return self.cap_to_cents != self.cap_from_cents
 
     @property
     def ratio(self) -> Decimal:
@@ -150,7 +155,7 @@ def plan(
 ) -> Plan:
     """Plans the proposals on all of a fund's companies.
 
-    Raises Refused (LIMIT_EXCEEDED) where a total leaves 64 bits; everything else is in the plan's issues.
+    Raises Refused (LIMIT_EXCEEDED) where a total or a change leaves 64 bits; everything else is in the plan's issues.
     """
     known = {company.id: company for company in companies}
     accepted, errors = _check_proposals(known, proposals)
@@ -159,6 +164,8 @@ def plan(
     deltas = tuple(_delta(company, accepted.get(company.id)) for company in companies)
     before = total(delta.from_cents for delta in deltas)
     after = total(delta.to_cents for delta in deltas)
+    for change in (after - before, *(delta.delta_cents for delta in deltas)):
+        within_limit(change)
     warnings = _warnings(fund, deltas, after, rules)
     return Plan(fund.allocation_version, deltas, before, after, (*errors, *warnings))
 
@@ -226,10 +233,10 @@ def _version_conflict(expected: int, actual: int) -> Issue:
 
 
 def _delta(company: CompanyState, proposal: Proposal | None) -> Delta:
-    if proposal is None:
-        return Delta(company.id, company.name, company.planned_cents, company.planned_cents, company.cap_cents, False)
-    cap = proposal.cap_cents if proposal.cap_cents is not None else company.cap_cents
-    return Delta(company.id, company.name, company.planned_cents, proposal.planned_cents, cap, cap != company.cap_cents)
+    planned, cap = company.planned_cents, company.cap_cents
+    if proposal is not None:
+        planned, cap = proposal.planned_cents, cap if proposal.cap_cents is None else proposal.cap_cents
+    return Delta(company.id, company.name, company.planned_cents, planned, company.cap_cents, cap)
 
 
 def _warnings(fund: FundState, deltas: Sequence[Delta], after: int, rules: BusinessRules) -> list[Issue]:

@@ -10,7 +10,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Optional, TypeVar
-from uuid import UUID
 
 import strawberry
 from sqlmodel import SQLModel
@@ -225,7 +224,7 @@ def root_one(description: str, type_name: str) -> Any:
 async def load(info: Info, type_name: str, row_id: Any) -> Any:
     """The object with this id, or None."""
     entity = ENTITIES[type_name]
-    if (entity.id_type == "uuid") is not isinstance(row_id, UUID):
+    if not entity.takes(row_id):
         return None
     row = await info.context.loaders.row(type_name, row_id)
     return None if row is None else entity.make(row)

@@ -9,8 +9,7 @@ from api.errors import BadUserInput
 from api.graphql.context import Info
 from api.graphql.declare import ReadField, argument, global_id, load_global
 from api.reads.declarations import AnyNodeRead, Entity
-
-NODES_MAX = 100
+from api.reads.pages import NODES_MAX
 
 
 @strawberry.interface(description="Anything that has a global id.")

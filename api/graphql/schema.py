@@ -4,9 +4,11 @@ from functools import cache
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types.field import StrawberryField
 
 from api.graphql.audit import AuditQuery
 from api.graphql.companies import CompanyMutation
+from api.graphql.declare import ReadField
 from api.graphql.funds import FundMutation, FundQuery
 from api.graphql.mutations import authorise_first
 from api.graphql.nodes import NodeQuery
@@ -15,6 +17,8 @@ from api.graphql.portfolio_mutations import PortfolioMutation
 from api.graphql.portfolios import PortfolioQuery
 from api.graphql.reallocations import Reallocation, ReallocationMutation
 from api.graphql.scalars import SCALARS, refuse_unstorable_texts
+from api.reads.compiled.compiler import DeclaredFields
+from api.reads.declarations import Read
 
 
 @strawberry.type(description="What can be read. Every root field is answered from one snapshot of the database.")
@@ -40,6 +44,21 @@ def schema() -> strawberry.Schema:
     if made._schema.mutation_type is not None:
         authorise_first(made._schema.mutation_type)
     return made
+
+
+@cache
+def declared_fields() -> DeclaredFields:
+    """What the schema's fields read, for plans: declared reads, and fields that show an attribute as it is."""
+    reads: dict[tuple[str, str], Read] = {}
+    attributes: dict[tuple[str, str], str] = {}
+    for type_name, type_ in schema()._schema.type_map.items():
+        for name, field in getattr(type_, "fields", {}).items():
+            definition = field.extensions.get("strawberry-definition")
+            if isinstance(definition, ReadField):
+                reads[type_name, name] = definition.read
+            elif isinstance(definition, StrawberryField) and definition.is_basic_field:
+                attributes[type_name, name] = definition.python_name
+    return DeclaredFields(reads, attributes)
 
 
 def print_schema() -> str:

@@ -14,12 +14,14 @@ from api import metrics
 from api.config import Settings, load_settings
 from api.db.pools import Database, PoolLimits
 from api.errors import ConfigurationError
-from api.graphql.schema import schema
+from api.graphql.schema import declared_fields, schema
 from api.http import demo_session, logs
 from api.http.authentication import Authenticator
+from api.http.documents import Documents
 from api.http.endpoint import GraphQLEndpoint
 from api.http.graphiql import graphiql_routes
 from api.http.health import readiness
+from api.http.operations import Operations
 from api.http.tokens import Tokens
 from api.services.commands import Writer
 
@@ -41,9 +43,10 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             app.state.database = database
             endpoint.application = GraphQLEndpoint(
-                schema()._schema,
-                database,
-                Writer(database, settings.idempotency_days),
+                Operations(
+                    schema()._schema, database, Writer(database, settings.idempotency_days), settings.compiled_queries
+                ),
+                Documents(schema()._schema, declared_fields()),
                 Authenticator(database, tokens),
                 body_bytes_max=settings.body_bytes_max,
                 shows_debug=not settings.in_production,

@@ -18,6 +18,9 @@ from graphql import (
     validate,
 )
 
+from api.reads.compiled.compiler import DeclaredFields
+from api.reads.compiled.plans import OperationPlans
+
 TOKENS_MAX = 10_000
 VALIDATION_ERRORS_MAX = 20
 TOO_DEEP = "The document is nested too deeply."
@@ -35,6 +38,7 @@ class Operation:
     name: str | None
     type: OperationType
     root_fields: frozenset[str]
+    plans: OperationPlans
 
     @property
     def is_public(self) -> bool:
@@ -63,6 +67,7 @@ class Documents:
     """The documents of one process, least recently used out first."""
 
     schema: GraphQLSchema
+    declared: DeclaredFields
     _documents: OrderedDict[str, Document] = field(default_factory=OrderedDict)
     _characters: int = 0
 
@@ -89,25 +94,25 @@ class Documents:
             return Document(None, errors=(GraphQLError(TOO_DEEP),), error_code="GRAPHQL_PARSE_FAILED")
         try:
             errors = validate(self.schema, node, max_errors=VALIDATION_ERRORS_MAX)
-            operations = () if errors else _operations(node)
+            operations = () if errors else self._operations(node)
         except RecursionError:
             errors, operations = [GraphQLError(TOO_DEEP)], ()
         if errors:
             return Document(None, errors=tuple(errors), error_code="GRAPHQL_VALIDATION_FAILED")
         return Document(node, operations)
 
-
-def _operations(document: DocumentNode) -> tuple[Operation, ...]:
-    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    return tuple(
-        Operation(
-            node.name.value if node.name else None,
-            node.operation,
-            frozenset(_root_fields(node.selection_set, fragments)),
+    def _operations(self, document: DocumentNode) -> tuple[Operation, ...]:
+        fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+        return tuple(
+            Operation(
+                node.name.value if node.name else None,
+                node.operation,
+                frozenset(_root_fields(node.selection_set, fragments)),
+                OperationPlans(self.schema, self.declared, document, node),
+            )
+            for node in document.definitions
+            if isinstance(node, OperationDefinitionNode)
         )
-        for node in document.definitions
-        if isinstance(node, OperationDefinitionNode)
-    )
 
 
 def _root_fields(selection_set: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode]) -> set[str]:

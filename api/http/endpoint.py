@@ -2,25 +2,22 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any
 
 import orjson
 import structlog
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
-from graphql.execution import execute
+from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
 from api import metrics
-from api.db.pools import Database
-from api.errors import Refused, RequestError, Unauthenticated
-from api.graphql.context import Context, SignedIn
+from api.errors import Unauthenticated
+from api.graphql.context import SignedIn
 from api.http.authentication import Authenticator
 from api.http.documents import Document, Documents, Operation
+from api.http.operations import Operations, format_error, masked
 from api.http.requests import Answer, BadRequest, GraphQLRequest, header, negotiate, read_request
-from api.services.commands import Writer
 
 OPERATION_NAMES_MAX = 200
 
@@ -48,19 +45,16 @@ class GraphQLEndpoint:
 
     def __init__(
         self,
-        schema: GraphQLSchema,
-        database: Database,
-        writer: Writer,
+        operations: Operations,
+        documents: Documents,
         authenticator: Authenticator,
         *,
         body_bytes_max: int,
         shows_debug: bool,
     ) -> None:
-        self.schema = schema
-        self.database = database
-        self.writer = writer
+        self.operations = operations
         self.authenticator = authenticator
-        self.documents = Documents(schema)
+        self.documents = documents
         self.body_bytes_max = body_bytes_max
         self.shows_debug = shows_debug
         self._names: set[str] = set()
@@ -75,7 +69,7 @@ class GraphQLEndpoint:
             answer, reply = Answer("application/json", is_legacy=False), _refusal(error)
         else:
             reply = await self._answer(scope, receive, request_id, answer)
-        body = orjson.dumps(reply.body)
+        body = orjson.dumps(reply.body, option=orjson.OPT_UTC_Z)
         headers = [
             (b"content-type", f"{answer.media_type}; charset=utf-8".encode()),
             (b"content-length", str(len(body)).encode()),
@@ -102,52 +96,13 @@ class GraphQLEndpoint:
             body = {"errors": [{"message": str(error), "extensions": {"code": error.code}}]}
             return Reply(401, body, {"WWW-Authenticate": "Bearer"})
         except Exception as error:
-            return Reply(500, {"errors": [_masked(error, request_id)]}, {})
+            return Reply(500, {"errors": [masked(error, request_id)]}, {})
         debug = self.shows_debug and header(scope, b"x-tranche-debug") is not None
-        reply = await self._execute(document, operation, request, signed_in, request_id, debug=debug)
-        if reply.status == 400 and answer.is_legacy:
-            reply.status = 200
-        return reply
-
-    async def _execute(
-        self,
-        document: Document,
-        operation: Operation,
-        request: GraphQLRequest,
-        signed_in: SignedIn | None,
-        request_id: str,
-        *,
-        debug: bool,
-    ) -> Reply:
-        context = Context(self.database, self.writer, request_id, signed_in)
-        try:
-            outcome = execute(
-                self.schema,
-                document.node,  # type: ignore[arg-type]
-                context_value=context,
-                variable_values=request.variables,
-                operation_name=request.operation_name,
-            )
-            result = await outcome if isawaitable(outcome) else outcome
-            if not isinstance(result, ExecutionResult):
-                raise TypeError("incremental results are not enabled")
-        except Exception as error:
-            return Reply(500, {"errors": [_masked(error, request_id)]}, {}, operation, signed_in)
-        finally:
-            statements = list(context.loaders.snapshot.statements) if signed_in and debug else []
-            await context.close()
-        body: dict[str, Any] = {}
-        if result.errors:
-            body["errors"] = [format_error(error, request_id) for error in result.errors]
-        # A fault of the variables comes without a path and before any field was run: the request is refused.
-        is_refused = (
-            result.data is None and bool(result.errors) and all(not error.path for error in result.errors or ())
-        )
-        if not is_refused:
-            body["data"] = result.data
-        if debug:
-            body["extensions"] = {"debug": _debug(statements)}
-        return Reply(400 if is_refused else 200, body, {}, operation, signed_in)
+        result = await self.operations.run(document, operation, request, signed_in, request_id, debug=debug)
+        status = result.status
+        if status == 400 and answer.is_legacy:
+            status = 200
+        return Reply(status, result.body, {}, operation, signed_in)
 
     def _report(self, reply: Reply, request_id: str, seconds: float) -> None:
         operation = reply.operation
@@ -178,34 +133,6 @@ class GraphQLEndpoint:
         return operation.name
 
 
-def format_error(error: GraphQLError, request_id: str, code: str = "BAD_USER_INPUT") -> dict[str, Any]:
-    """An error as it goes into the response; what is not the client's fault is masked, and logged in full."""
-    original = error.original_error
-    formatted: dict[str, Any] = {"message": error.message}
-    if isinstance(original, RequestError):
-        code = original.code
-    elif isinstance(original, Refused):
-        code = original.problems[0].code.value
-        formatted["message"] = original.problems[0].message
-    elif original is not None and not isinstance(original, GraphQLError):
-        formatted = _masked(original, request_id)
-        code = "INTERNAL_SERVER_ERROR"
-    if error.locations:
-        formatted["locations"] = [location.formatted for location in error.locations]
-    if error.path:
-        formatted["path"] = error.path
-    formatted["extensions"] = {**formatted.get("extensions", {}), "code": code}
-    return formatted
-
-
-def _masked(error: BaseException, request_id: str) -> dict[str, Any]:
-    logger.error("internal_error", request_id=request_id, exc_info=error)
-    return {
-        "message": f"The server failed. The log knows more under request {request_id}.",
-        "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id},
-    }
-
-
 def _choose(document: Document, request: GraphQLRequest, method: str, signed_in: SignedIn | None) -> Operation:
     operation = document.operation(request.operation_name)
     if operation is None:
@@ -223,16 +150,6 @@ def _choose(document: Document, request: GraphQLRequest, method: str, signed_in:
 def _refusal(error: BadRequest) -> Reply:
     body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
     return Reply(error.status, body, error.headers)
-
-
-def _debug(statements: Sequence[Any]) -> dict[str, Any]:
-    return {
-        "path": "resolvers",
-        "statements": [
-            {"sql": statement.sql, "milliseconds": round(statement.milliseconds, 3), "rows": statement.rows}
-            for statement in statements
-        ],
-    }
 
 
 def _request_id(scope: Scope) -> str:

@@ -1,5 +1,7 @@
 """Whether the process lives, and whether it can serve."""
 
+import asyncio
+
 from api.db import migrations
 from api.db.pools import Database
 
@@ -9,8 +11,8 @@ CHECK_SECONDS_MAX = 3
 async def readiness(database: Database) -> dict[str, str]:
     """What the server depends on, each ``ok`` or a word for what is wrong."""
     try:
-        async with database.reads.acquire(timeout=CHECK_SECONDS_MAX) as connection:
-            revision = await connection.fetchval("SELECT version_num FROM alembic_version", timeout=CHECK_SECONDS_MAX)
+        async with asyncio.timeout(CHECK_SECONDS_MAX), database.reads.acquire() as connection:
+            revision = await migrations.current_revision(connection)
     except Exception:
         return {"database": "unreachable", "migrations": "unknown"}
     newest = migrations.newest_revision()

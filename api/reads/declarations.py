@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, cast
+from uuid import UUID
 
 from sqlalchemy import Table, Uuid
 from sqlmodel import SQLModel
@@ -171,6 +172,10 @@ class Entity:
     scope_column: str | None = "organization_id"
     make: Callable[[Record], Any] = field(default=dict)
     action: str | None = None
+
+    def takes(self, row_id: object) -> bool:
+        """Whether a row could have this id."""
+        return isinstance(row_id, UUID) is (self.id_type == "uuid")
 
     @property
     def id_type(self) -> str:

@@ -11,6 +11,8 @@ from api.reads.declarations import ENTITIES, ConnectionRead, Entity, Order, Reco
 
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
+NODES_MAX = 100
+"""How many global ids ``nodes`` takes."""
 
 
 @dataclass(frozen=True, slots=True)

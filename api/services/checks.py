@@ -46,7 +46,6 @@ def check_ratio(field: str, value: object, maximum: int) -> list[Problem]:
     if not isinstance(value, Decimal):
         return []
     limit = f"between 0 and {maximum}, with at most {RATIO_PLACES_MAX} decimals"
-    exponent = value.normalize().as_tuple().exponent
-    if not 0 <= value <= maximum or (isinstance(exponent, int) and -exponent > RATIO_PLACES_MAX):
+    if not 0 <= value <= maximum or value != round(value, RATIO_PLACES_MAX):
         return [invalid(field, f"Must be {limit}.", expected=limit, actual=format(value, "f"))]
     return []

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
+from pathlib import Path
+from typing import TextIO
 
 from api.domain.pension_file import COLUMNS, CURRENCY, BadCell, ReportedStatement, read_row
 from api.errors import ErrorCode, Problem, Refused
@@ -30,6 +32,11 @@ class Imported:
     def rows(self) -> int:
         """How many rows of the file have been dealt with."""
         return self.statements + self.unchanged
+
+
+def open_file(path: Path) -> TextIO:
+    """The file's lines for ``import_statements``: bytes that are not UTF-8 get through, to be refused by cell."""
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 async def import_statements(
@@ -96,8 +103,6 @@ def _read_rows(lines: Iterable[str]) -> Iterator[ReportedStatement | list[BadCel
                 yield read_row(reader.line_num, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         yield [BadCell(reader.line_num, COLUMNS[0], str(error))]
-    except UnicodeDecodeError as error:
-        yield [BadCell(reader.line_num + 1, COLUMNS[0], f"not UTF-8: {error.reason}")]
 
 
 async def _import_chunk(
@@ -174,7 +179,9 @@ async def _fund_ids(
     command: Command, rows: Sequence[ReportedStatement], bad: list[BadCell]
 ) -> tuple[dict[tuple[str, int | None], int], int]:
     """The ids of the funds by name and vintage year, and how many of them are new."""
-    named = {(row.fund_name, row.vintage_year): row for row in reversed(rows)}
+    named: dict[tuple[str, int | None], ReportedStatement] = {}
+    for row in rows:
+        named.setdefault((row.fund_name, row.vintage_year), row)
     funds = list(named.values())
     names, years = [fund.fund_name for fund in funds], [fund.vintage_year for fund in funds]
     added = await command.connection.execute(
@@ -214,8 +221,10 @@ async def _fund_ids(
 async def _holding_ids(
     command: Command, rows: Sequence[ReportedStatement], positions: Sequence[tuple[int, int]]
 ) -> tuple[dict[tuple[int, int], int], int]:
-    """The ids of the holdings by portfolio and fund, and how many of them are new."""
-    commitments = dict(zip(positions, (row.committed_cents for row in rows), strict=True))
+    """The ids of the holdings by portfolio and fund, and how many are new; these get their first row's commitment."""
+    commitments: dict[tuple[int, int], int | None] = {}
+    for row, position in zip(rows, positions, strict=True):
+        commitments.setdefault(position, row.committed_cents)
     portfolio_ids = [portfolio_id for portfolio_id, _ in commitments]
     fund_ids = [fund_id for _, fund_id in commitments]
     added = await command.connection.execute(

@@ -98,7 +98,7 @@ async def commit(
         rules=DEFAULT_BUSINESS_RULES,
     )
     if planned.errors:
-        raise Refused([_problem(issue) for issue in planned.errors])
+        raise Refused([_problem(issue, proposals) for issue in planned.errors])
     if not planned.changed:
         raise Refused([invalid("proposals", "Nothing would change.")])
     await _write_companies(command, planned.changed, reason)
@@ -111,7 +111,7 @@ async def commit(
             "fund_id": fund_id,
             "allocation_version": expected_version + 1,
             "total_cents": planned.after_cents,
-            "changes": [_change(delta) for delta in planned.changed],
+            "changes": [_change(delta) | _cap_change(delta) for delta in planned.changed],
             "reason": reason,
         },
     )
@@ -137,7 +137,7 @@ async def _write_companies(command: Command, changed: Sequence[Delta], reason: s
         command.organization_id,
         [delta.company_id for delta in changed],
         [delta.to_cents for delta in changed],
-        [delta.cap_cents for delta in changed],
+        [delta.cap_to_cents for delta in changed],
         reason,
     )
 
@@ -168,6 +168,12 @@ def _change(delta: Delta) -> dict[str, object]:
     }
 
 
+def _cap_change(delta: Delta) -> dict[str, object]:
+    if not delta.cap_changes:
+        return {}
+    return {"cap_from_cents": delta.cap_from_cents, "cap_to_cents": delta.cap_to_cents}
+
+
 def _states(companies: Sequence[Any]) -> list[CompanyState]:
     return [
         CompanyState(row["id"], row["name"], row["planned_reserves_cents"], row["allocation_cap_cents"])
@@ -186,20 +192,24 @@ def _refuse_bad_request(proposals: Sequence[Proposal], reason: str | None) -> No
 
 _ISSUE_FIELDS = {
     IssueCode.CAP_EXCEEDED: "planned_reserves_cents",
-    IssueCode.NEGATIVE_AMOUNT: "planned_reserves_cents",
     IssueCode.COMPANY_NOT_FOUND: "company_id",
     IssueCode.DUPLICATE_COMPANY: "company_id",
 }
 
 
-def _problem(issue: Issue) -> Problem:
+def _problem(issue: Issue, proposals: Sequence[Proposal]) -> Problem:
     """An error of a plan as a reason for refusing the commit."""
-    field = None if issue.index is None else ("proposals", str(issue.index), _ISSUE_FIELDS[issue.code])
     return Problem(
         ErrorCode(issue.code.value),
         issue.message,
-        field,
+        None if issue.index is None else ("proposals", str(issue.index), _field(issue.code, proposals[issue.index])),
         issue.index,
         expected=None if issue.threshold is None else format(issue.threshold, "f"),
         actual=None if issue.actual is None else format(issue.actual, "f"),
     )
+
+
+def _field(code: IssueCode, proposal: Proposal) -> str:
+    if code is IssueCode.NEGATIVE_AMOUNT:
+        return "planned_reserves_cents" if proposal.planned_cents < 0 else "allocation_cap_cents"
+    return _ISSUE_FIELDS[code]

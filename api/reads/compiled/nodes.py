@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import FieldNode, GraphQLField, GraphQLOutputType
+from graphql import FieldNode, GraphQLField
 
 from api.reads.declarations import BatchRead, ConnectionRead, Entity, Record
 
@@ -74,7 +74,10 @@ class Row:
 
 @dataclass(slots=True)
 class Connection:
-    """A connection: how its page is asked for, what of it is selected, and the layout of its rows."""
+    """A connection: how its page is asked for, what of it is selected, and the layout of its rows.
+
+    ``parent`` is the SQL of the row's id that it belongs to, ``key_slot`` where the sort key stands if cursors need it.
+    """
 
     read: ConnectionRead
     entity: Entity
@@ -86,6 +89,7 @@ class Connection:
     id_index: int = 0
     key_slot: int | None = None
     has_total: bool = False
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,14 @@ class DeferredRows:
     entity: Entity
     layout: Layout
     row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The place of a deferred field whose answer is not compiled yet."""
+
+
+Waiting = DeferredBatch | DeferredRows | Pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,5 +219,3 @@ class RootRows:
 
 
 Root = RootConnection | RootRow | RootRows | tuple[str, Constant]
-
-OutputType = GraphQLOutputType

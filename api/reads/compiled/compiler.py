@@ -1,0 +1,298 @@
+"""From the selected fields of an operation to the nodes of a plan."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    GraphQLField,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    VariableNode,
+    get_named_type,
+    get_nullable_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    is_object_type,
+)
+
+from api.reads import declarations as reads
+from api.reads.compiled import nodes
+from api.reads.compiled.selection import Selection, UnsupportedError
+from api.reads.declarations import ENTITIES, Entity
+
+LEVELS_MAX = 15
+COLUMNS_MAX = 400
+JOINS_MAX = 12
+CONNECTIONS_MAX = 60
+
+PASSED_TYPES = frozenset({"String", "Int", "Boolean", "CurrencyCode", "Date", "DateTime", "JSON", "ID"})
+"""Leaves that are written as PostgreSQL and asyncpg give them: orjson writes dates and times as the schema does."""
+TEXT_TYPES = frozenset({"Cents", "BigInt"})
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredFields:
+    """What the schema's fields read, by type and field; ``attributes`` are those that show an attribute as it is."""
+
+    reads: Mapping[tuple[str, str], reads.Read]
+    attributes: Mapping[tuple[str, str], str]
+
+
+@dataclass(slots=True)
+class Compiler:
+    """Compiles one operation. Raises UnsupportedError for what the resolvers must answer."""
+
+    schema: GraphQLSchema
+    declared: DeclaredFields
+    selection: Selection
+    connections: list[nodes.Connection] = field(default_factory=list)
+    deferred: list[nodes.Waiting] = field(default_factory=list)
+    actions: set[str] = field(default_factory=set)
+    _aliases: int = 0
+    _level: int = 0
+
+    def root(self, key: str, field_nodes: Sequence[FieldNode], type_: GraphQLObjectType) -> nodes.Root:
+        """A root field."""
+        name = field_nodes[0].name.value
+        if name == "__typename":
+            return key, nodes.Constant(repr(type_.name))
+        definition = type_.fields.get(name)
+        read = self.declared.reads.get((type_.name, name))
+        if definition is None or read is None:
+            raise UnsupportedError(f"the root field {name}")
+        if isinstance(read, reads.ConnectionRead):
+            return nodes.RootConnection(key, self._connection(read, definition, field_nodes))
+        arguments = _arguments(definition, field_nodes[0])
+        if isinstance(read, reads.RootOneRead):
+            return nodes.RootRow(key, arguments, {read.entity: self._by_id(read.entity, field_nodes)})
+        if isinstance(read, reads.AnyNodeRead):
+            by_type = {name: self._by_id(name, field_nodes) for name in ENTITIES}
+            return nodes.RootRows(key, arguments, by_type) if read.is_list else nodes.RootRow(key, arguments, by_type)
+        raise UnsupportedError(f"the root field {name}")
+
+    def _by_id(self, entity_name: str, field_nodes: Sequence[FieldNode]) -> tuple[Entity, nodes.Layout, nodes.Row]:
+        entity, layout = ENTITIES[entity_name], nodes.Layout()
+        layout.index("t0.id")
+        row = self._row(entity, "t0", layout, field_nodes)
+        return entity, layout, row
+
+    def _row(self, entity: Entity, alias: str, layout: nodes.Layout, field_nodes: Sequence[FieldNode]) -> nodes.Row:
+        type_ = self._object_type(entity.type_name)
+        self._level += 1
+        if self._level > LEVELS_MAX:
+            raise UnsupportedError("the document is nested deeply")
+        collected = self.selection.collect([node.selection_set for node in field_nodes], type_)
+        parts = {key: self._part(entity, alias, layout, merged, type_) for key, merged in collected.items()}
+        self._level -= 1
+        if len(layout.expressions) > COLUMNS_MAX or len(layout.joins) > JOINS_MAX:
+            raise UnsupportedError("one level selects very much")
+        return nodes.Row(parts)
+
+    def _part(
+        self,
+        entity: Entity,
+        alias: str,
+        layout: nodes.Layout,
+        field_nodes: Sequence[FieldNode],
+        type_: GraphQLObjectType,
+    ) -> nodes.Part:
+        name = field_nodes[0].name.value
+        if name == "__typename":
+            return nodes.Constant(repr(type_.name))
+        definition = type_.fields[name]
+        match self.declared.reads.get((type_.name, name)):
+            case reads.GlobalIdRead():
+                return nodes.Value(layout.index(f"{alias}.id"), f"global_id_{type_.name}")
+            case reads.ColumnRead(column):
+                return self._column(entity, f"{alias}.{column}", column, layout, definition)
+            case reads.ComputedRead(columns, compute):
+                indexes = tuple((column, layout.index(f"{alias}.{column}")) for column in columns)
+                return nodes.Computed(compute, indexes, self._shape(definition.type, field_nodes))
+            case reads.ToOneRead(target, column):
+                return self._to_one(ENTITIES[target], f"{alias}.{column}", layout, definition, field_nodes)
+            case reads.ConnectionRead() as read:
+                return self._nested(read, alias, layout, definition, field_nodes)
+            case reads.BatchRead() as read:
+                keys = tuple(layout.index(f"{alias}.{column}") for column in read.key_columns)
+                return nodes.Deferred(self._deferred_batch(read, definition, field_nodes), keys)
+        raise UnsupportedError(f"the field {type_.name}.{name}")
+
+    def _deferred_batch(self, read: reads.BatchRead, definition: GraphQLField, field_nodes: Sequence[FieldNode]) -> int:
+        number = self._reserve()
+        shape = self._shape(definition.type, field_nodes)
+        self.deferred[number] = nodes.DeferredBatch(read, _arguments(definition, field_nodes[0]), shape)
+        return number
+
+    def _reserve(self) -> int:
+        """The place of a deferred field, ahead of those within its own answer: they are answered in this order."""
+        self.deferred.append(nodes.Pending())
+        return len(self.deferred) - 1
+
+    def _column(
+        self, entity: Entity, expression: str, column: str, layout: nodes.Layout, definition: GraphQLField
+    ) -> nodes.Value:
+        if not is_leaf_type(get_nullable_type(definition.type)):
+            raise UnsupportedError(f"a column shown as {definition.type}")
+        if is_non_null_type(definition.type) and entity.table.columns[column].nullable:
+            raise UnsupportedError(f"{column} may be null and must not be")
+        leaf = get_named_type(definition.type)
+        if leaf.name in TEXT_TYPES:
+            return nodes.Value(layout.index(f"{expression}::text"))
+        if leaf.name == "Decimal":
+            return nodes.Value(layout.index(f"trim_scale({expression})::text"))
+        if leaf.name in PASSED_TYPES or hasattr(leaf, "values"):
+            return nodes.Value(layout.index(expression))
+        raise UnsupportedError(f"a column shown as {leaf.name}")
+
+    def _to_one(
+        self,
+        entity: Entity,
+        by: str,
+        layout: nodes.Layout,
+        definition: GraphQLField,
+        field_nodes: Sequence[FieldNode],
+    ) -> nodes.Row:
+        join = next((known for known in layout.joins if known.entity is entity and known.by == by), None)
+        if join is None:
+            join = nodes.Join(entity, self._alias(), by)
+            layout.joins.append(join)
+        presence = layout.index(f"{join.alias}.id")
+        row = self._row(entity, join.alias, layout, field_nodes)
+        return nodes.Row(row.fields, presence, is_non_null_type(definition.type))
+
+    def _nested(
+        self,
+        read: reads.ConnectionRead,
+        alias: str,
+        layout: nodes.Layout,
+        definition: GraphQLField,
+        field_nodes: Sequence[FieldNode],
+    ) -> nodes.Nested:
+        connection = self._connection(read, definition, field_nodes)
+        connection.parent = f"{alias}.id"
+        index = layout.slot()
+        layout.nested[index] = connection
+        total_index = None
+        if connection.has_total:
+            total_index = layout.slot()
+            layout.totals[total_index] = connection
+        return nodes.Nested(connection, index, total_index)
+
+    def _connection(
+        self, read: reads.ConnectionRead, definition: GraphQLField, field_nodes: Sequence[FieldNode]
+    ) -> nodes.Connection:
+        if len(self.connections) >= CONNECTIONS_MAX:
+            raise UnsupportedError("the document has many connections")
+        if read.action is not None:
+            self.actions.add(read.action)
+        arguments = _arguments(definition, field_nodes[0])
+        connection = nodes.Connection(read, ENTITIES[read.entity], arguments, self._alias(), len(self.connections))
+        self.connections.append(connection)
+        connection.id_index = connection.layout.index(f"{connection.alias}.id")
+        type_ = self._object_type(get_named_type(definition.type).name)
+        for key, merged in self.selection.collect([node.selection_set for node in field_nodes], type_).items():
+            connection.fields[key] = self._connection_part(connection, merged, type_)
+        return connection
+
+    def _connection_part(
+        self, connection: nodes.Connection, field_nodes: Sequence[FieldNode], type_: GraphQLObjectType
+    ) -> nodes.ConnectionPart:
+        name = field_nodes[0].name.value
+        sets = [node.selection_set for node in field_nodes]
+        match name:
+            case "__typename":
+                return nodes.ConnectionPart(name, {"": nodes.Constant(repr(type_.name))})
+            case "totalCount":
+                connection.has_total = True
+                return nodes.ConnectionPart(name)
+            case "nodes":
+                return nodes.ConnectionPart(name, {"": self._connection_row(connection, field_nodes)})
+            case "edges":
+                edge = self._object_type(get_named_type(type_.fields["edges"].type).name)
+                fields: dict[str, Any] = {}
+                for key, merged in self.selection.collect(sets, edge).items():
+                    fields[key] = self._edge_part(connection, merged, edge)
+                return nodes.ConnectionPart(name, fields)
+            case "pageInfo":
+                page_info = self._object_type("PageInfo")
+                collected = self.selection.collect(sets, page_info)
+                names = {key: merged[0].name.value for key, merged in collected.items()}
+                if not {"startCursor", "endCursor"}.isdisjoint(names.values()):
+                    self._need_cursor(connection)
+                return nodes.ConnectionPart(name, names)
+        raise UnsupportedError(f"the field {type_.name}.{name}")
+
+    def _edge_part(
+        self, connection: nodes.Connection, field_nodes: Sequence[FieldNode], edge: GraphQLObjectType
+    ) -> nodes.Row | nodes.Constant | str:
+        name = field_nodes[0].name.value
+        if name == "node":
+            return self._connection_row(connection, field_nodes)
+        if name == "cursor":
+            self._need_cursor(connection)
+            return name
+        return nodes.Constant(repr(edge.name))
+
+    def _connection_row(self, connection: nodes.Connection, field_nodes: Sequence[FieldNode]) -> nodes.Row:
+        return self._row(connection.entity, connection.alias, connection.layout, field_nodes)
+
+    def _need_cursor(self, connection: nodes.Connection) -> None:
+        if connection.key_slot is None:
+            connection.key_slot = connection.layout.slot()
+
+    def _shape(self, type_: GraphQLOutputType, field_nodes: Sequence[FieldNode]) -> nodes.Shape:
+        """The shape of a value that Python has made, as the schema's type would write it."""
+        if not isinstance(type_, GraphQLNonNull):
+            return nodes.Nullable(self._shape(GraphQLNonNull(type_), field_nodes))
+        inner: Any = type_.of_type
+        if is_list_type(inner):
+            return nodes.ListOf(self._shape(inner.of_type, field_nodes))
+        if is_leaf_type(inner):
+            return nodes.Leaf(inner.coerce_output_value)
+        if not is_object_type(inner):
+            raise UnsupportedError(f"a value of the type {inner}")
+        fields: dict[str, Any] = {}
+        for key, merged in self.selection.collect([node.selection_set for node in field_nodes], inner).items():
+            fields[key] = self._attribute(inner, merged)
+        return nodes.Plain(fields)
+
+    def _attribute(self, type_: GraphQLObjectType, field_nodes: Sequence[FieldNode]) -> Any:
+        name = field_nodes[0].name.value
+        if name == "__typename":
+            return nodes.Constant(repr(type_.name))
+        attribute = self.declared.attributes.get((type_.name, name))
+        definition = type_.fields[name]
+        if attribute is not None:
+            return attribute, self._shape(definition.type, field_nodes)
+        read = self.declared.reads.get((type_.name, name))
+        if isinstance(read, reads.AttributeEdgeRead) and not is_non_null_type(definition.type):
+            number = self._reserve()
+            self.deferred[number] = nodes.DeferredRows(*self._by_id(read.entity, field_nodes))
+            return nodes.PlainEdge(number, read.attribute)
+        raise UnsupportedError(f"the field {type_.name}.{name}")
+
+    def _object_type(self, name: str) -> GraphQLObjectType:
+        type_ = self.schema.get_type(name)
+        if not isinstance(type_, GraphQLObjectType):
+            raise UnsupportedError(f"{name} is no object type")
+        return type_
+
+    def _alias(self) -> str:
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+
+def _arguments(definition: GraphQLField, node: FieldNode) -> nodes.Arguments:
+    return nodes.Arguments(definition, node, any(_has_variable(argument.value) for argument in node.arguments or ()))
+
+
+def _has_variable(value: Any) -> bool:
+    if isinstance(value, VariableNode):
+        return True
+    parts = [*(getattr(value, "values", None) or ()), *(part.value for part in getattr(value, "fields", None) or ())]
+    return any(_has_variable(part) for part in parts)

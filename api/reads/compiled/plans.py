@@ -1,0 +1,133 @@
+"""Plans of operations: compiled once for each combination of the variables that decide what is selected."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import DocumentNode, FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode
+from graphql.execution.values import VariableValues, get_argument_values
+
+from api.errors import BadUserInput
+from api.reads.compiled import nodes
+from api.reads.compiled.compiler import Compiler, DeclaredFields
+from api.reads.compiled.selection import Selection, UnsupportedError, condition_variables
+from api.reads.compiled.shaping import Shaper
+from api.reads.declarations import Order
+from api.reads.pages import PageRequest, page_request
+
+VARIANTS_MAX = 16
+"""How many combinations of @skip and @include variables one operation may have plans for; others are not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one operation is answered: its root fields, connections and deferred fields, and the functions for them.
+
+    ``fixed_requests`` holds the page of each connection whose arguments are without variables.
+    """
+
+    roots: Sequence[nodes.Root]
+    connections: Sequence[nodes.Connection]
+    deferred: Sequence[nodes.Waiting]
+    actions: frozenset[str]
+    functions: Mapping[str, Any]
+    fixed_requests: Sequence[PageRequest | None]
+
+    @property
+    def is_one_statement(self) -> bool:
+        """Whether one statement answers it, which is a snapshot by itself."""
+        is_one = len(self.roots) == 1 and not self.deferred
+        # The nodes behind several ids may be of several types, each a statement.
+        return is_one and not isinstance(self.roots[0], nodes.RootRows)
+
+    def page_requests(self, variables: VariableValues) -> list[PageRequest]:
+        """The page of each connection; raises BadUserInput."""
+        return [
+            fixed or _page(connection, variables)
+            for connection, fixed in zip(self.connections, self.fixed_requests, strict=True)
+        ]
+
+
+@dataclass(slots=True)
+class OperationPlans:
+    """The plans of one operation of a validated document."""
+
+    schema: GraphQLSchema
+    declared: DeclaredFields
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    _conditions: frozenset[str] = field(init=False)
+    _variants: dict[tuple[Any, ...], Plan | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._conditions = condition_variables(self.document.definitions)
+
+    def get(self, variables: VariableValues) -> Plan | None:
+        """The plan for these variables; None where the resolvers must answer."""
+        conditions = {name: variables.coerced.get(name) for name in sorted(self._conditions)}
+        key = tuple(conditions.values())
+        if key in self._variants:
+            return self._variants[key]
+        try:
+            plan = self._compile(conditions)
+        except (UnsupportedError, BadUserInput):
+            plan = None
+        if len(self._variants) < VARIANTS_MAX:
+            self._variants[key] = plan
+        return plan
+
+    def _compile(self, conditions: Mapping[str, Any]) -> Plan:
+        query_type = self.schema.query_type
+        if query_type is None:
+            raise UnsupportedError("a schema without queries")
+        fragments = {
+            definition.name.value: definition
+            for definition in self.document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        selection = Selection(self.schema, fragments, conditions)
+        compiler = Compiler(self.schema, self.declared, selection)
+        collected = selection.collect([self.operation.selection_set], query_type)
+        roots = [compiler.root(key, merged, query_type) for key, merged in collected.items()]
+        fixed = [
+            None if connection.arguments.has_variables else _page(connection, None)
+            for connection in compiler.connections
+        ]
+        functions = _functions(roots, compiler.deferred)
+        return Plan(roots, compiler.connections, compiler.deferred, frozenset(compiler.actions), functions, fixed)
+
+
+def given_arguments(arguments: nodes.Arguments, variables: VariableValues | None) -> dict[str, Any]:
+    """The coerced arguments of a field by their GraphQL names."""
+    return get_argument_values(arguments.definition, arguments.node, variables)
+
+
+def _page(connection: nodes.Connection, variables: VariableValues | None) -> PageRequest:
+    given = given_arguments(connection.arguments, variables)
+    order = given.get("orderBy")
+    return page_request(
+        connection.read,
+        first=given.get("first"),
+        after=given.get("after"),
+        last=given.get("last"),
+        before=given.get("before"),
+        order=order and Order(connection.read.orders[order["field"].name], order["direction"].name == "DESC"),
+        values=given.get("filter") or {},
+    )
+
+
+def _functions(roots: Sequence[nodes.Root], deferred: Sequence[nodes.Waiting]) -> Mapping[str, Any]:
+    """The shaping functions, by ``root N``, ``root N TYPE`` and ``deferred N``."""
+    shaper, names = Shaper(), {}
+    for number, root in enumerate(roots):
+        if isinstance(root, nodes.RootConnection):
+            names[f"root {number}"] = shaper.connection(root.connection)
+        elif isinstance(root, nodes.RootRow | nodes.RootRows):
+            for type_name, (_, _, row) in root.by_type.items():
+                names[f"root {number} {type_name}"] = shaper.row(row)
+    for number, waiting in enumerate(deferred):
+        if isinstance(waiting, nodes.DeferredBatch):
+            names[f"deferred {number}"] = shaper.shape(waiting.shape)
+        elif isinstance(waiting, nodes.DeferredRows):
+            names[f"deferred {number}"] = shaper.row(waiting.row)
+    return shaper.functions(names)
