@@ -1,5 +1,6 @@
 """Dataloaders of one operation: every edge is answered for all of its parents with one statement."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
@@ -34,34 +35,36 @@ class Loaders:
 
     async def row(self, entity: str, row_id: Any) -> Record | None:
         """The row with this id, or None."""
-        row: Record | None = await self._loader(("row", entity), self._load_rows, entity).load(row_id)
+        row: Record | None = await self._load(("row", entity), self._load_rows, entity, row_id)
         return row
 
     async def rows(self, entity: str, row_ids: Sequence[Any]) -> list[Record | None]:
         """The rows with these ids, None for each that is not there."""
-        return await self._loader(("row", entity), self._load_rows, entity).load_many(row_ids)
+        return list(await asyncio.gather(*(self.row(entity, row_id) for row_id in row_ids)))
 
     async def page(self, request: PageRequest, parent: Any) -> Page:
         """One parent's page of a connection; ``parent`` WHOLE_TABLE where it has none."""
-        page: Page = await self._loader(("page", _identity(request)), self._load_pages, request).load(parent)
+        page: Page = await self._load(("page", _identity(request)), self._load_pages, request, parent)
         return page
 
     async def total(self, request: PageRequest, parent: Any) -> int:
         """How many rows one parent's connection has, over all pages."""
         name = ("total", request.read.entity, request.read.foreign_column, repr(request.values))
-        total: int = await self._loader(name, self._load_totals, request).load(parent)
+        total: int = await self._load(name, self._load_totals, request, parent)
         return total
 
     async def batch(self, read: BatchRead, key: Any, arguments: Mapping[str, Any]) -> Any:
         """One parent's answer of a batch field."""
         name = ("batch", id(read), repr(sorted(arguments.items())))
-        return await self._loader(name, self._load_batch, (read, arguments)).load(key)
+        return await self._load(name, self._load_batch, (read, arguments), key)
 
-    def _loader(self, name: Hashable, load: Any, about: Any) -> DataLoader[Any, Any]:
+    async def _load(self, name: Hashable, load: Any, about: Any, key: Any) -> Any:
         loader = self._loaders.get(name)
         if loader is None:
             loader = self._loaders[name] = DataLoader(partial(load, about))
-        return loader
+        # Shielded, because several fields wait for one future: graphql-core cancels the siblings of a field that fails,
+        # and a cancelled waiter would cancel the future under those of another branch.
+        return await asyncio.shield(loader.load(key))
 
     async def _load_rows(self, entity_name: str, ids: Sequence[Any]) -> list[Record | None]:
         entity = ENTITIES[entity_name]

@@ -1,0 +1,92 @@
+"""Rows of every kind in the organization alpha, nulls and equal sort keys among them, and a few in beta."""
+
+from datetime import date
+from decimal import Decimal
+
+from pydantic import TypeAdapter
+
+from api.domain.reallocation import Proposal
+from api.services import companies, funds, portfolios, reallocations, statements
+from api.services.commands import Command, Writer
+from api.services.statements import NewStatement
+from tests.server import RunningServer
+
+YEARS = (2020, None, 2020, 2022, 2018, None)
+
+
+async def populate(server: RunningServer) -> None:
+    """Fills both organizations."""
+    writer = Writer(server.database)
+    for organization in ("alpha", "beta"):
+        await writer.run(
+            server.principal(organization=organization), "importStatements", _fill, result_type=TypeAdapter(int)
+        )
+
+
+async def _fill(command: Command) -> int:
+    portfolio_ids = [
+        await portfolios.create_portfolio(command, name=name, currency="USD") for name in ("Endowment", "Pension Ünï")
+    ]
+    for index, year in enumerate(YEARS):
+        fund_id = await funds.create_fund(
+            command,
+            name=f"Fund {index}",
+            vintage_year=year,
+            strategy=(None, "Buyout", "Venture")[index % 3],
+            general_partner=None if index % 2 else "Partners",
+            size_cents=None if index == 1 else (index + 1) * 10**9,
+        )
+        for number in range(index):
+            await companies.create_portfolio_company(
+                command,
+                fund_id=fund_id,
+                values={
+                    "name": f"Company {number % 2}",
+                    "sector": ("Software", None)[number % 2],
+                    "stage": (None, "SEED", "GROWTH")[number % 3],
+                    "invested_cents": number * 10**6,
+                    "planned_reserves_cents": 10**7,
+                    "exit_moic": (None, Decimal("3.500000"), Decimal(2))[number % 3],
+                    "exit_probability": Decimal("0.1") if number else None,
+                },
+            )
+        for portfolio_id in portfolio_ids[: 1 + index % 2]:
+            await _hold(command, portfolio_id, fund_id, index)
+        if index > 2:
+            await _reallocate(command, fund_id)
+    return 1
+
+
+async def _hold(command: Command, portfolio_id: int, fund_id: int, index: int) -> None:
+    holding_id = await portfolios.create_holding(
+        command, portfolio_id=portfolio_id, fund_id=fund_id, commitment_cents=None if index == 2 else index * 10**8
+    )
+    if index == 0:
+        return
+    reported = [
+        NewStatement(
+            holding_id,
+            date(2023 + year, 12, 31),
+            committed_cents=10**8,
+            paid_in_cents=None if index == 3 else 0 if index == 4 else (year + 1) * 3 * 10**7,
+            distributed_cents=-5 if index == 1 else 10**7,
+            nav_cents=None if year == 0 else 4 * 10**7 + index,
+            reported_irr=Decimal("-0.1010") if year else None,
+            reported_multiple=Decimal("1.3999"),
+        )
+        for year in range(2)
+    ]
+    await statements.record_holding_statements(command, reported)
+
+
+async def _reallocate(command: Command, fund_id: int) -> None:
+    company_ids = await command.connection.fetch("SELECT id FROM portfolio_companies WHERE fund_id = $1", fund_id)
+    version = await command.connection.fetchval("SELECT allocation_version FROM funds WHERE id = $1", fund_id)
+    for step, row in enumerate(company_ids[:2]):
+        await reallocations.commit(
+            command,
+            fund_id=fund_id,
+            expected_version=version + step,
+            proposals=[Proposal(row["id"], 2 * 10**7)],
+            reason=None if step else "more",
+        )
