@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from api import metrics
 from api.config import Settings, load_settings
@@ -28,7 +27,20 @@ from api.services.commands import Writer
 POOL_METRICS_SECONDS = 1.0
 
 
-def create_app(settings: Settings) -> FastAPI:
+class Application(FastAPI):
+    """FastAPI for everything but /graphql, whose requests go straight to its endpoint, past middleware and routing."""
+
+    endpoint: GraphQLEndpoint | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one connection."""
+        if scope["type"] == "http" and scope["path"] == "/graphql" and self.endpoint is not None:
+            await self.endpoint(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings) -> Application:
     """The application over a migrated database; raises ConfigurationError where it must not start."""
     settings = settings.checked_for_serving()
     if settings.application_database_url is None:
@@ -37,12 +49,12 @@ def create_app(settings: Settings) -> FastAPI:
     tokens = Tokens(settings)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         database = await Database.open(url, pool_limits(settings))
         reporter = asyncio.create_task(_report_pools(database))
         try:
             app.state.database = database
-            endpoint.application = GraphQLEndpoint(
+            app.endpoint = GraphQLEndpoint(
                 Operations(
                     schema()._schema, database, Writer(database, settings.idempotency_days), settings.compiled_queries
                 ),
@@ -56,9 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
             reporter.cancel()
             await database.close()
 
-    app = FastAPI(title="Tranche", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    endpoint = _Endpoint()
-    app.router.routes.append(Route("/graphql", endpoint=endpoint))
+    app = Application(title="Tranche", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _add_health(app)
     if not settings.in_production:
         app.router.routes.extend(
@@ -67,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def create_app_from_environment() -> FastAPI:
+def create_app_from_environment() -> Application:
     """The application of this process's settings, for uvicorn and its workers."""
     settings = load_settings()
     logs.configure(settings.log_level)
@@ -83,17 +93,6 @@ def pool_limits(settings: Settings) -> PoolLimits:
         settings.lock_timeout_seconds,
         settings.claim_timeout_seconds,
     )
-
-
-class _Endpoint:
-    """Stands in the routes before the lifespan has opened what the endpoint needs."""
-
-    application: GraphQLEndpoint | None = None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if self.application is None:
-            raise RuntimeError("the application has not started")
-        await self.application(scope, receive, send)
 
 
 def _add_health(app: FastAPI) -> None:

@@ -9,33 +9,34 @@ import structlog
 
 def configure(level: str) -> None:
     """Sends structlog's events, and the standard library's, to standard error as JSON."""
+    minimum = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    # Our own events go straight to the file: through the standard library each would cost a tenth of a small request.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_dump)],
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        wrapper_class=structlog.make_filtering_bound_logger(minimum),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(serializer=_dump),
+                structlog.processors.JSONRenderer(serializer=lambda event, **_: _dump(event).decode()),
             ],
         )
     )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.basicConfig(handlers=[handler], level=minimum, force=True)
     logging.captureWarnings(capture=True)
     for name in ("uvicorn.access", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _dump(event: object, **_options: object) -> str:
-    return orjson.dumps(event, default=str).decode()
+def _dump(event: object, **_options: object) -> bytes:
+    return orjson.dumps(event, default=str)

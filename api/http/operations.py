@@ -18,6 +18,8 @@ from api.http.requests import GraphQLRequest
 from api.reads.compiled.execution import run
 from api.services.commands import Writer
 
+NO_VARIABLES = VariableValues({}, {})
+
 logger = structlog.get_logger("tranche.operation")
 
 
@@ -66,7 +68,10 @@ class Operations:
     ) -> Result | None:
         """The response by the operation's plan; None where the resolvers must answer."""
         node = operation.plans.operation
-        variables = get_variable_values(self.schema, node.variable_definitions or (), request.variables)
+        if node.variable_definitions:
+            variables = get_variable_values(self.schema, node.variable_definitions, request.variables)
+        else:
+            variables = NO_VARIABLES
         if not isinstance(variables, VariableValues):
             return None
         plan = operation.plans.get(variables)

@@ -2,8 +2,9 @@
 
 import base64
 import binascii
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from api.reads.declarations import Order
 from api.reads.global_ids import BIGINT_MAX
 
 CURSOR_LENGTH_MAX = 2000
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 Position = tuple[Any, int | UUID]
 """A sort key (None where it is null, or where the order has none) and an id."""
@@ -36,7 +39,7 @@ def decode(cursor: str, order: Order, id_type: str, argument: str) -> Position:
         if signature != order.signature:
             raise BadUserInput(f"{argument}: this cursor belongs to another sort order.")
         return _parse_key(key, order), _parse(row_id, id_type)
-    except (binascii.Error, ValueError, TypeError, InvalidOperation):
+    except (binascii.Error, ValueError, TypeError, OverflowError):
         raise BadUserInput(f"{argument}: this is not a cursor of this server.") from None
 
 
@@ -78,10 +81,9 @@ def _parse(value: Any, type_name: str) -> Any:
             moment = datetime.fromisoformat(value)
             if moment.tzinfo is None:
                 raise ValueError("no time zone")
-            return moment
+            return moment.astimezone(UTC)
         case "numeric":
-            number = Decimal(value)
-            if not number.is_finite():
+            if not _NUMBER.fullmatch(value):
                 raise ValueError("not a number")
-            return number
+            return Decimal(value)
     raise ValueError(f"no cursor for {type_name}")

@@ -102,6 +102,30 @@ class Parameters(list[Any]):
         return f"${len(self)}::{type_name}"
 
 
+def request_shape(request: PageRequest) -> tuple[Any, ...]:
+    """What the SQL of a page depends on: requests of one shape differ in their parameters alone."""
+    bounds = tuple(bound and (bound[0] is None) for bound in (request.after, request.before))
+    return (request.order.signature, request.is_backward, bounds, tuple(field for field, _ in request.values))
+
+
+def filter_parameters(request: PageRequest) -> list[Any]:
+    """The parameters that ``filter_conditions`` adds, in its order."""
+    return [value for _, value in request.values]
+
+
+def page_parameters(request: PageRequest) -> list[Any]:
+    """The parameters that ``page_clauses`` adds, in its order."""
+    parameters = filter_parameters(request)
+    for bound in (request.after, request.before):
+        if bound is not None:
+            key, row_id = bound
+            parameters.append(row_id)
+            if request.order.key is not None and key is not None:
+                parameters.append(key)
+    parameters.append(request.size + 1)
+    return parameters
+
+
 def page_sql(
     request: PageRequest, columns: Sequence[str], organization_id: int, parents: Sequence[Any] | None
 ) -> tuple[str, list[Any]]:

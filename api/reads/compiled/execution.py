@@ -14,7 +14,7 @@ from api.reads import global_ids
 from api.reads.compiled import nodes
 from api.reads.compiled.plans import Plan, given_arguments
 from api.reads.compiled.shaping import DeviationError, State
-from api.reads.compiled.statements import by_ids_statement, connection_statement
+from api.reads.compiled.statements import by_ids_statement
 from api.reads.pages import NODES_MAX, PageRequest
 
 
@@ -64,7 +64,7 @@ class _Run:
         return await self.snapshot.fetch(sql, *parameters)
 
     async def _connection(self, number: int, connection: nodes.Connection, state: State) -> Any:
-        sql, parameters = connection_statement(connection, self.requests, self.snapshot.organization_id)
+        sql, parameters = self.plan.statements[number].get(self.requests, self.snapshot.organization_id)
         rows = await self._fetch(sql, parameters)
         shape = self.plan.functions[f"root {number}"]
         return shape(rows[0][0], rows[0][1], state) if connection.has_total else shape(rows, None, state)

@@ -183,13 +183,14 @@ Shape = Leaf | ListOf | Plain | Nullable
 Part = Value | Constant | Computed | Row | Nested | Deferred
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arguments:
     """The arguments of a field: known once where no variable is among them, else worked out for each request."""
 
     definition: GraphQLField
     node: FieldNode
     has_variables: bool
+    fixed: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from api.reads.compiled import nodes
 from api.reads.compiled.compiler import Compiler, DeclaredFields
 from api.reads.compiled.selection import Selection, UnsupportedError, condition_variables
 from api.reads.compiled.shaping import Shaper
+from api.reads.compiled.statements import ConnectionStatements
 from api.reads.declarations import Order
 from api.reads.pages import PageRequest, page_request
 
@@ -32,6 +33,7 @@ class Plan:
     actions: frozenset[str]
     functions: Mapping[str, Any]
     fixed_requests: Sequence[PageRequest | None]
+    statements: Mapping[int, ConnectionStatements]
 
     @property
     def is_one_statement(self) -> bool:
@@ -94,12 +96,23 @@ class OperationPlans:
             for connection in compiler.connections
         ]
         functions = _functions(roots, compiler.deferred)
-        return Plan(roots, compiler.connections, compiler.deferred, frozenset(compiler.actions), functions, fixed)
+        statements = {
+            number: ConnectionStatements(root.connection, has_fixed_shape=None not in fixed)
+            for number, root in enumerate(roots)
+            if isinstance(root, nodes.RootConnection)
+        }
+        return Plan(
+            roots, compiler.connections, compiler.deferred, frozenset(compiler.actions), functions, fixed, statements
+        )
 
 
-def given_arguments(arguments: nodes.Arguments, variables: VariableValues | None) -> dict[str, Any]:
-    """The coerced arguments of a field by their GraphQL names."""
-    return get_argument_values(arguments.definition, arguments.node, variables)
+def given_arguments(arguments: nodes.Arguments, variables: VariableValues | None) -> Mapping[str, Any]:
+    """The coerced arguments of a field by their GraphQL names; worked out once where they hold no variable."""
+    if arguments.has_variables:
+        return get_argument_values(arguments.definition, arguments.node, variables)
+    if arguments.fixed is None:
+        arguments.fixed = get_argument_values(arguments.definition, arguments.node)
+    return arguments.fixed
 
 
 def _page(connection: nodes.Connection, variables: VariableValues | None) -> PageRequest:
