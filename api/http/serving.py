@@ -19,9 +19,17 @@ KEEP_ALIVE_SECONDS = 75
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, banner: str | None) -> None:
     """Serves until interrupted. ``banner`` is printed once the server is ready."""
-    _hand_down(settings, workers)
+    _hand_down(settings)
     if banner is not None:
         threading.Thread(target=_announce, args=(f"http://{host}:{port}", banner), daemon=True).start()
+    with tempfile.TemporaryDirectory(prefix="tranche-metrics-") as directory:
+        if workers > 1:
+            # prometheus_client reads this when it is first imported: in the workers, not here.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        _run(host, port, workers)
+
+
+def _run(host: str, port: int, workers: int) -> None:
     uvicorn.run(
         "api.http.app:create_app_from_environment",
         factory=True,
@@ -39,15 +47,12 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, banner: str
     )
 
 
-def _hand_down(settings: Settings, workers: int) -> None:
+def _hand_down(settings: Settings) -> None:
     """Puts what was found out for the settings where the application, and worker processes, read theirs."""
     url = settings.application_database_url
     if url is not None:
         os.environ["TRANCHE_APPLICATION_DATABASE_URL"] = url.get_secret_value()
     os.environ["TRANCHE_DEMO"] = "true" if settings.demo else "false"
-    if workers > 1:
-        # prometheus_client reads this when it is first imported: in the workers, not here.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tranche-metrics-")
 
 
 def _announce(address: str, banner: str) -> None:
