@@ -1,12 +1,13 @@
 """Connections: one pool for reading, one for writing, and a small one for finding out who is asking.
 
-Every transaction names its organization; without one, row-level security shows no rows.
+Every transaction names its organization; without one, row-level security shows no rows. A connection for single
+statements keeps the organization it was last set to, and is set again before each: see docs/decisions.md.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ LOST_CONNECTION = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     ConnectionError,
     OSError,
 )
@@ -100,22 +102,29 @@ class Database:
             pool.terminate()
 
     @asynccontextmanager
-    async def writing(self, organization_id: int) -> AsyncIterator[asyncpg.Connection]:
+    async def writing(self, organization_id: int, *, claims: bool = False) -> AsyncIterator[asyncpg.Connection]:
         """A connection inside an open READ COMMITTED transaction of the organization; the caller must COMMIT.
 
-        Left without a COMMIT, or by an exception, the transaction is rolled back. The lock timeout is the claim's,
-        for the first statement; see services/commands.
+        Left without a COMMIT, or by an exception, the transaction is rolled back. Where it ``claims`` a key, the lock
+        timeout is the claim's until the claim sets the usual one; see services/idempotency.
         """
         async with self.writes.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection:
-            await connection.execute(
-                f"BEGIN; SET LOCAL app.organization_id = '{organization_id:d}';"
-                f" SET LOCAL lock_timeout = '{self.limits.claim_timeout_seconds * 1000:.0f}ms'"
-            )
+            begin = f"BEGIN; SET LOCAL app.organization_id = '{organization_id:d}'"
+            if claims:
+                begin += f"; SET LOCAL lock_timeout = '{self.limits.claim_timeout_seconds * 1000:.0f}ms'"
+            await connection.execute(begin)
             try:
                 yield connection
             finally:
-                if not connection.is_closed() and connection.is_in_transaction():
-                    await connection.execute("ROLLBACK")
+                await _roll_back(connection)
+
+
+async def _roll_back(connection: asyncpg.Connection) -> None:
+    """Ends what the transaction has left open."""
+    # A lost connection has been taken from whoever held it, and raises for every question; its transaction is gone.
+    with suppress(*LOST_CONNECTION):
+        if not connection.is_closed() and connection.is_in_transaction():
+            await connection.execute("ROLLBACK")
 
 
 async def _open_pool(
@@ -237,7 +246,6 @@ class Snapshot:
             if connection is None:
                 return
             try:
-                if not connection.is_closed():
-                    await connection.execute("ROLLBACK")
+                await _roll_back(connection)
             finally:
                 await self.database.reads.release(connection)

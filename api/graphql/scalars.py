@@ -45,7 +45,7 @@ def parse_integer(value: object) -> int:
     if isinstance(value, str) and len(value) <= 20 and _INTEGER.fullmatch(value):
         value = int(value)
     if type(value) is not int:
-        raise GraphQLError(f"Expected a whole number, as a string or an integer, not {_shown(value)}.")
+        raise GraphQLError(f"Expected a whole number within 64 bits, as a string or an integer, not {_shown(value)}.")
     if not CENTS_MIN <= value <= CENTS_MAX:
         raise GraphQLError(f"{value} is beyond 64 bits.")
     return value
@@ -111,7 +111,10 @@ def _from_literal(parse: Callable[[object], Any], *, numbers: bool = False) -> C
 
     def parse_literal(node: ValueNode, _variables: object = None) -> Any:
         if isinstance(node, StringValueNode) or (numbers and isinstance(node, (IntValueNode, FloatValueNode))):
-            return parse(node.value)
+            try:
+                return parse(node.value)
+            except GraphQLError as error:
+                raise GraphQLError(error.message, node) from None
         raise GraphQLError(f"Unexpected literal {_shown(print_ast(node))}.", node)
 
     return parse_literal

@@ -18,6 +18,7 @@ from graphql import (
     validate,
 )
 
+from api.http.document_limits import excess
 from api.reads.compiled.compiler import DeclaredFields
 from api.reads.compiled.plans import OperationPlans
 
@@ -94,11 +95,15 @@ class Documents:
             return Document(None, errors=(GraphQLError(TOO_DEEP),), error_code="GRAPHQL_PARSE_FAILED")
         try:
             errors = validate(self.schema, node, max_errors=VALIDATION_ERRORS_MAX)
-            operations = () if errors else self._operations(node)
+            too_much = None if errors else excess(node)
+            operations = () if errors or too_much else self._operations(node)
         except RecursionError:
-            errors, operations = [GraphQLError(TOO_DEEP)], ()
+            errors, too_much, operations = [GraphQLError(TOO_DEEP)], None, ()
         if errors:
-            return Document(None, errors=tuple(errors), error_code="GRAPHQL_VALIDATION_FAILED")
+            clients = tuple(_clients_error(error) for error in errors)
+            return Document(None, errors=clients, error_code="GRAPHQL_VALIDATION_FAILED")
+        if too_much:
+            return Document(None, errors=(too_much,), error_code="QUERY_TOO_COMPLEX")
         return Document(node, operations)
 
     def _operations(self, document: DocumentNode) -> tuple[Operation, ...]:
@@ -113,6 +118,13 @@ class Documents:
             for node in document.definitions
             if isinstance(node, OperationDefinitionNode)
         )
+
+
+def _clients_error(error: GraphQLError) -> GraphQLError:
+    """The error without what a scalar's own parser raised: a literal that it fails on is the client's fault."""
+    if error.original_error is None or isinstance(error.original_error, GraphQLError):
+        return error
+    return GraphQLError("This value cannot be read.", error.nodes)
 
 
 def _root_fields(selection_set: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode]) -> set[str]:

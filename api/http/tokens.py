@@ -17,12 +17,15 @@ from joserfc.jwk import ECKey, Key, KeySet
 from api import private_files
 from api.config import Settings
 from api.errors import ConfigurationError, Unauthenticated
+from api.reads.global_ids import BIGINT_MAX
 
 TOKEN_LENGTH_MAX = 8192
 LEEWAY_SECONDS = 30
 JWKS_REFRESH_SECONDS_MIN = 60
 JWKS_SECONDS_MAX = 5
 OUTSIDE_ALGORITHMS = ["ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519"]
+_MALFORMED = (JoseError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""What reading a token or key of any other shape raises."""
 _ALGORITHM_BY_CURVE = {"P-256": "ES256", "P-384": "ES384", "Ed25519": "EdDSA"}
 
 
@@ -73,7 +76,7 @@ class Tokens:
                 return self._read(jwt.decode(token, keys, algorithms=OUTSIDE_ALGORITHMS), issuer, is_own=False)
             decoded = jwt.decode(token, KeySet([self._key]), algorithms=[self._algorithm])
             return self._read(decoded, self._settings.token_issuer, is_own=True)
-        except (JoseError, ValueError, TypeError, KeyError, RecursionError, httpx.HTTPError):
+        except (*_MALFORMED, RecursionError, httpx.HTTPError, httpx.InvalidURL):
             raise Unauthenticated("The bearer token is not valid.") from None
 
     def _read(self, token: jwt.Token, issuer: str, *, is_own: bool) -> Claims:
@@ -92,9 +95,14 @@ class Tokens:
         if slug is not None and not isinstance(slug, str):
             raise ValueError("the organization is not a text")
         if is_own:
-            return Claims(int(claims["sub"]), None, slug, int(claims["exp"]))
+            user_id = int(claims["sub"])
+            if not 1 <= user_id <= BIGINT_MAX:
+                raise ValueError("no user's id")
+            return Claims(user_id, None, slug, int(claims["exp"]))
         email = claims.get("email")
-        if not isinstance(email, str) or claims.get("email_verified") is False:
+        # Some issuers send the flag as a text.
+        is_verified = claims.get("email_verified", True) in (True, "true")
+        if not isinstance(email, str) or not email.isprintable() or not is_verified:
             raise ValueError("no verified address")
         return Claims(None, email, slug, int(claims["exp"]))
 
@@ -129,12 +137,11 @@ class OutsideKeys:
 def _import_key_set(text: str) -> KeySet:
     try:
         return KeySet.import_key_set(orjson.loads(text))
-    except (JoseError, ValueError, KeyError) as error:
+    except _MALFORMED as error:
         raise ConfigurationError(f"TRANCHE_JWKS is not a JSON Web Key Set: {error}") from None
 
 
 def _unverified_part(token: str, index: int) -> dict[str, Any]:
-
     part = token.split(".")[index]
     decoded = orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     if not isinstance(decoded, dict):
@@ -153,7 +160,7 @@ def _signing_key(settings: Settings) -> Key:
     text = settings.signing_key.get_secret_value().strip()
     try:
         key = jwk.import_key(orjson.loads(text)) if text.startswith("{") else _import_pem(text)
-    except (JoseError, ValueError, KeyError) as error:
+    except _MALFORMED as error:
         raise ConfigurationError(f"TRANCHE_SIGNING_KEY is neither a private JWK nor PEM: {error}") from None
     if not key.is_private:
         raise ConfigurationError("TRANCHE_SIGNING_KEY holds a public key; a private one is needed.")
@@ -175,7 +182,11 @@ def _import_pem(text: str) -> Key:
 def _generated_key(path: Path) -> Key:
     """The key of a developer's machine, made once."""
     fresh: Key = ECKey.generate_key("P-256")
-    kept = jwk.import_key(orjson.loads(private_files.keep(path, orjson.dumps(fresh.as_dict(private=True)))))
+    stored = private_files.keep(path, orjson.dumps(fresh.as_dict(private=True)))
+    try:
+        kept = jwk.import_key(orjson.loads(stored))
+    except _MALFORMED as error:
+        raise ConfigurationError(f"{path} is damaged: {error}. Remove it, or set TRANCHE_SIGNING_KEY.") from None
     kept.ensure_kid()
     return kept
 

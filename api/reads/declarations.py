@@ -163,7 +163,7 @@ Read = (
 class Entity:
     """A GraphQL type that shows the rows of a table.
 
-    ``scope_column`` holds the organization; None for the one global table (users), which row-level security narrows.
+    ``scope_column`` holds the organization; None for the one global table (users), which memberships narrow.
     ``action`` is what the caller's role must allow to find a row by its global id, where not everybody may see it.
     """
 

@@ -173,9 +173,12 @@ def by_ids_sql(
 
 
 def scope_condition(entity: Entity, alias: str) -> str:
-    """The condition that keeps a statement within the organization; users are narrowed by their policy alone."""
+    """The condition that keeps a statement within the organization; users are those who are or were members of it."""
     if entity.scope_column is None:
-        return f"{Parameters.ORGANIZATION} IS NOT NULL"
+        return (
+            f"EXISTS (SELECT 1 FROM memberships AS shared WHERE shared.organization_id = {Parameters.ORGANIZATION}"
+            f" AND shared.user_id = {alias}.id)"
+        )
     return f"{alias}.{entity.scope_column} = {Parameters.ORGANIZATION}"
 
 

@@ -23,7 +23,6 @@ from api.services.idempotency import Claim
 from api.services.queues import Queues
 
 ATTEMPTS_MAX = 5
-RETRY_SECONDS_MAX = 1.0
 SETTLE_SECONDS_MAX = 15.0
 ORGANIZATION_SHARE_OF_POOL = 0.75
 
@@ -151,7 +150,7 @@ class Writer:
             wait_initial=0.01,
             wait_max=0.2,
             wait_jitter=0.05,
-            timeout=RETRY_SECONDS_MAX,
+            timeout=None,
         ):
             with attempt:
                 if attempt.num > 1:
@@ -169,7 +168,7 @@ class Writer:
         claim: Claim | None,
         request_id: str | None,
     ) -> Outcome[T]:
-        async with self.database.writing(principal.organization_id) as connection:
+        async with self.database.writing(principal.organization_id, claims=claim is not None) as connection:
             await _check_membership(connection, principal)
             if claim is not None:
                 earlier = await idempotency.claim(

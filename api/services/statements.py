@@ -40,6 +40,9 @@ async def record_holding_statements(command: Command, statements: Sequence[NewSt
 
     Raises Refused, each problem with its index: INVALID_INPUT, NOT_FOUND, NEGATIVE_AMOUNT, ALREADY_EXISTS.
     """
+    if not 1 <= len(statements) <= STATEMENTS_MAX:
+        limit = f"1 to {STATEMENTS_MAX}"
+        raise Refused([invalid("statements", f"Give {limit} statements.", expected=limit, actual=str(len(statements)))])
     problems = _check_statements(statements)
     known = await command.connection.fetch(
         "SELECT id FROM portfolio_funds WHERE organization_id = $1 AND id = ANY ($2)",
@@ -67,9 +70,6 @@ async def record_holding_statements(command: Command, statements: Sequence[NewSt
 
 
 def _check_statements(statements: Sequence[NewStatement]) -> list[Problem]:
-    if not 1 <= len(statements) <= STATEMENTS_MAX:
-        limit = f"1 to {STATEMENTS_MAX}"
-        return [invalid("statements", f"Give {limit} statements.", expected=limit, actual=str(len(statements)))]
     problems = []
     seen: set[tuple[int | None, date]] = set()
     for index, statement in enumerate(statements):

@@ -1,0 +1,165 @@
+"""Two organizations with data of every kind, and what a test compares: raw answers and the rows of all tables."""
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from api.domain.access import Role
+from api.reads import global_ids
+from api.reads.declarations import ENTITIES, Entity
+from api.tables import metadata
+from tests.contracts.operations import UNIQUE, Known, Operation, mutation
+from tests.server import RunningServer
+
+UNKNOWN_NUMBER = 2**62
+UNKNOWN_UUID = UUID("01890000-0000-4000-8000-000000000000")
+
+Contents = dict[str, list[str]]
+"""Every row of every table, as text."""
+
+
+async def call(server: RunningServer, organization: str, mutation_name: str, /, **given: Any) -> Any:
+    """The payload of a mutation that must succeed."""
+    operation = mutation(mutation_name, given)
+    answer = await server.execute(operation.query, operation.variables, organization=organization)
+    payload = answer.data[mutation_name]
+    assert payload["userErrors"] == []
+    return payload
+
+
+async def populate(server: RunningServer, organization: str) -> Known:
+    """Adds rows to every table of an organization and returns the latest of each; its slug is part of every text.
+
+    The latest portfolio does not hold the latest fund, and the latest fund has the latest company.
+    """
+    label = f"{organization} {next(UNIQUE)}"
+    held = await call(server, organization, "createFund", name=f"Held {label}", idempotencyKey=label)
+    portfolio = await call(server, organization, "createPortfolio", name=label, currency="USD")
+    holding = await call(
+        server,
+        organization,
+        "createHolding",
+        portfolioId=portfolio["portfolio"]["id"],
+        fundId=held["fund"]["id"],
+        commitmentCents="1000",
+    )
+    statement = {"holdingId": holding["holding"]["id"], "asOf": "2024-03-31", "committedCents": "1000"}
+    await call(server, organization, "recordHoldingStatements", statements=[statement | {"paidInCents": "500"}])
+    fund = await call(server, organization, "createFund", name=label, strategy=label, sizeCents="100000000000")
+    company = await call(
+        server,
+        organization,
+        "createPortfolioCompany",
+        fundId=fund["fund"]["id"],
+        name=label,
+        sector=label,
+        plannedReservesCents="100000000",
+    )
+    proposal = {"companyId": company["company"]["id"], "plannedReservesCents": "150000000"}
+    await call(
+        server,
+        organization,
+        "commitReallocation",
+        fundId=fund["fund"]["id"],
+        expectedVersion="2",
+        proposals=[proposal],
+        reason=label,
+    )
+    return await latest(server, organization)
+
+
+async def populate_with_equal_ids(server: RunningServer) -> tuple[Known, Known]:
+    """Alpha and beta populated with rows of the same ids: a key is (organization, id), and ids alone tell nothing."""
+    sequences = await server.owner.fetch(
+        "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public'"
+    )
+    alpha = await populate(server, "alpha")
+    for sequence in sequences:
+        last = sequence["last_value"]
+        await server.owner.execute("SELECT setval($1, $2, $3)", sequence["sequencename"], last or 1, last is not None)
+    return alpha, await populate(server, "beta")
+
+
+async def latest(server: RunningServer, organization: str) -> Known:
+    """The latest row of every type in an organization; fails where a type has none."""
+    known = Known({}, {})
+    for type_name, entity in ENTITIES.items():
+        row = await server.owner.fetchrow(_latest_sql(entity), server.organization_ids[organization])
+        assert row is not None, f"populate() makes no {type_name}"
+        known.ids[type_name] = global_ids.encode(type_name, row["id"])
+        if entity.id_type == "bigint":
+            known.row_ids[type_name] = row["id"]
+        if "version" in row:
+            known.versions[type_name] = row["version"]
+        if "allocation_version" in row:
+            known.versions["Fund.allocation"] = row["allocation_version"]
+        if type_name == "AuditEvent":
+            known.versions[type_name] = row["sequence"]
+    return known
+
+
+def _latest_sql(entity: Entity) -> str:
+    age = "created_at" if entity.id_type == "uuid" else "id"
+    scope = f"{entity.scope_column} = $1" if entity.scope_column else _OF_ORGANIZATION[entity.table.name]
+    return f"SELECT * FROM {entity.table.name} WHERE {scope} ORDER BY {age} DESC LIMIT 1"
+
+
+_OF_ORGANIZATION = {"users": "id IN (SELECT user_id FROM memberships WHERE organization_id = $1)"}
+"""How rows of a table without an organization belong to one."""
+
+
+def unknown(like: Known) -> Known:
+    """Well-formed ids that no row has, with the same versions."""
+    ids = {
+        type_name: global_ids.encode(type_name, UNKNOWN_UUID if entity.id_type == "uuid" else UNKNOWN_NUMBER)
+        for type_name, entity in ENTITIES.items()
+    }
+    return Known(ids, like.versions, dict.fromkeys(like.row_ids, UNKNOWN_NUMBER))
+
+
+async def ask(
+    server: RunningServer, operation: Operation, organization: str = "alpha", role: Role | None = Role.ADMIN
+) -> tuple[int, bytes]:
+    """The status and the bytes of an answer, to a member of this role or to somebody without a token."""
+    headers = {} if role is None else {"Authorization": f"Bearer {server.tokens[organization, role]}"}
+    body = {"query": operation.query, "variables": operation.variables}
+    response = await server.client.post("/graphql", json=body, headers=headers)
+    return response.status_code, response.content
+
+
+async def contents(owner: asyncpg.Connection) -> Contents:
+    """Every row of every table."""
+    return {
+        name: [row["text"] for row in await owner.fetch(f"SELECT t::text AS text FROM {name} t ORDER BY 1")]
+        for name in metadata.tables
+    }
+
+
+async def rows_of(server: RunningServer, organization: str) -> Contents:
+    """Every row of an organization in the tables of tenants."""
+    return {
+        name: [
+            row["text"]
+            for row in await server.owner.fetch(
+                f"SELECT t::text AS text FROM {name} t WHERE organization_id = $1 ORDER BY 1",
+                server.organization_ids[organization],
+            )
+        ]
+        for name, table in metadata.tables.items()
+        if "organization_id" in table.columns
+    }
+
+
+async def delete_rows_of(server: RunningServer, organization: str) -> None:
+    """Deletes all that an organization has, itself and its members excepted."""
+    for table in reversed(metadata.sorted_tables):
+        if "organization_id" in table.columns and table.name != "memberships":
+            statement = f"DELETE FROM {table.name} WHERE organization_id = $1"
+            await server.owner.execute(statement, server.organization_ids[organization])
+
+
+def added(before: Contents, after: Contents) -> Contents:
+    """The rows of ``after`` that are not in ``before``, by table; tables without any left out."""
+    new = {name: sorted(set(rows) - set(before[name])) for name, rows in after.items()}
+    return {name: rows for name, rows in new.items() if rows}
