@@ -15,7 +15,7 @@ from api.db import embedded
 from api.db.pools import Database
 from api.db.provisioning import owner_connection, prepare
 from api.domain.access import Principal, Role
-from api.errors import ConfigurationError, DomainError
+from api.errors import ConfigurationError, DomainError, Problem, Refused
 from api.graphql.schema import print_schema
 from api.http import logs, serving
 from api.http.app import pool_limits
@@ -41,9 +41,17 @@ def main() -> None:
     """Runs the command line; what a person can mend ends with a sentence and status 1, not with a traceback."""
     try:
         application()
+    except Refused as refused:
+        typer.echo(f"tranche: {'; '.join(_sentence(problem) for problem in refused.problems)}", err=True)
+        sys.exit(1)
     except (ConfigurationError, embedded.EmbeddedDatabaseError, DomainError) as error:
         typer.echo(f"tranche: {error}", err=True)
         sys.exit(1)
+
+
+def _sentence(problem: Problem) -> str:
+    field = f"{'.'.join(problem.field)}: " if problem.field else ""
+    return f"{field}{problem.message}"
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,8 +17,15 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
 def _lowercased(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def _uppercased(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -49,14 +56,14 @@ class Settings(BaseSettings):
     token_minutes: int = Field(default=720, ge=1, le=60 * 24 * 31)
     trusted_issuer: str | None = None
     """An outside issuer whose tokens are taken too; its keys come from ``jwks_url`` or ``jwks``."""
-    jwks_url: str | None = None
+    jwks_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]")
     jwks: str | None = None
 
     demo: bool = False
     compiled_queries: bool = True
     """Whether queries are answered by compiled plans; without them the resolvers answer, the same and slower."""
     body_bytes_max: int = Field(default=1_000_000, ge=1_000, le=100_000_000)
-    log_level: str = "INFO"
+    log_level: Annotated[LogLevel, BeforeValidator(_uppercased)] = "INFO"
 
     @property
     def in_production(self) -> bool:

@@ -198,6 +198,10 @@ async def refuse_privileged_login(pool: asyncpg.Pool) -> None:
         )
 
 
+class SnapshotClosed(Exception):
+    """Something wanted to read for an operation that is over."""
+
+
 @dataclass(slots=True)
 class Snapshot:
     """What one query operation reads from: one connection in one READ ONLY, REPEATABLE READ transaction.
@@ -208,6 +212,7 @@ class Snapshot:
     database: Database
     organization_id: int
     statements: list[Statement] = field(default_factory=list)
+    _is_closed: bool = False
     _connection: asyncpg.Connection | None = None
     _queue: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -231,6 +236,8 @@ class Snapshot:
         return rows
 
     async def _begin(self) -> asyncpg.Connection:
+        if self._is_closed:
+            raise SnapshotClosed("the operation is over")
         if self._connection is None:
             self._connection = await self.database.reads.acquire(timeout=ACQUIRE_SECONDS_MAX)
             await self._connection.execute(
@@ -240,6 +247,11 @@ class Snapshot:
         return self._connection
 
     async def close(self) -> None:
+        """Ends the transaction and gives the connection back, for good: dataloaders may outlive who waited for them."""
+        self._is_closed = True
+        await self.renew()
+
+    async def renew(self) -> None:
         """Ends the transaction and gives the connection back; a later fetch starts a new snapshot."""
         async with self._queue:
             connection, self._connection = self._connection, None

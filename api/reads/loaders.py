@@ -27,7 +27,7 @@ class Loaders:
     async def reset(self) -> None:
         """Forgets what was read, so that a later read sees what has been committed since."""
         self._loaders.clear()
-        await self.snapshot.close()
+        await self.snapshot.renew()
 
     async def close(self) -> None:
         """Gives the connection back."""

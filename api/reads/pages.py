@@ -79,8 +79,8 @@ def cut(request: PageRequest, rows: Sequence[Record]) -> Page:
     more = len(rows) > request.size
     rows = rows[: request.size]
     if request.is_backward:
-        return Page(rows[::-1], has_next=request.before is not None, has_previous=more)
-    return Page(rows, has_next=more, has_previous=request.after is not None)
+        return Page(rows[::-1], has_next=request.before is not None, has_previous=more or request.after is not None)
+    return Page(rows, has_next=more or request.before is not None, has_previous=request.after is not None)
 
 
 def position(order: Order, row: Record) -> cursors.Position:

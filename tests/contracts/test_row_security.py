@@ -143,7 +143,7 @@ async def test_one_connection_serves_organizations_in_turn(server: RunningServer
             snapshot = Snapshot(database, organization_id)
             alone = await snapshot.fetch_alone(OWN_ADDRESSES)
             within = await snapshot.fetch(OWN_ADDRESSES)
-            await snapshot.close()
+            await snapshot.renew()
             with pytest.raises(asyncpg.DivisionByZeroError):
                 await snapshot.fetch_alone("SELECT 1 / 0")
             with pytest.raises(TimeoutError):

@@ -83,9 +83,9 @@ class Shaper:
             "if more: rows = rows[:q.size]",
             "if q.is_backward:",
             "    rows = rows[::-1]",
-            "    after, before = q.before is not None, more",
+            "    after, before = q.before is not None, more or q.after is not None",
             "else:",
-            "    after, before = more, q.after is not None",
+            "    after, before = more or q.before is not None, q.after is not None",
         ]
         if connection.key_slot is not None:
             lines.append("o = q.order")
