@@ -15,7 +15,9 @@ from tests.processes import free_port, serving
 CREATES = 1000
 CLIENTS = 20
 ACKNOWLEDGED_BEFORE_THE_KILL = 300
-CREATE = "mutation ($input: CreateFundInput!) { createFund(input: $input) { fund { id } replayed userErrors { code } } }"
+CREATE = """
+mutation ($input: CreateFundInput!) { createFund(input: $input) { fund { id } replayed userErrors { code } } }
+"""
 
 
 async def create(client: httpx.AsyncClient, number: int) -> str | None:

@@ -108,23 +108,54 @@ class Database:
         Left without a COMMIT, or by an exception, the transaction is rolled back. Where it ``claims`` a key, the lock
         timeout is the claim's until the claim sets the usual one; see services/idempotency.
         """
-        async with self.writes.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection:
-            begin = f"BEGIN; SET LOCAL app.organization_id = '{organization_id:d}'"
-            if claims:
-                begin += f"; SET LOCAL lock_timeout = '{self.limits.claim_timeout_seconds * 1000:.0f}ms'"
-            await connection.execute(begin)
-            try:
-                yield connection
-            finally:
-                await _roll_back(connection)
+        settings = f"SET LOCAL app.organization_id = '{organization_id:d}'"
+        if claims:
+            settings += f"; SET LOCAL lock_timeout = '{self.limits.claim_timeout_seconds * 1000:.0f}ms'"
+        connection = await _begin(self.writes, f"BEGIN; {settings}")
+        try:
+            yield connection
+        finally:
+            await _give_back(self.writes, connection)
 
 
-async def _roll_back(connection: asyncpg.Connection) -> None:
-    """Ends what the transaction has left open."""
-    # A lost connection has been taken from whoever held it, and raises for every question; its transaction is gone.
-    with suppress(*LOST_CONNECTION):
+async def _begin(pool: asyncpg.Pool, statements: str) -> asyncpg.Connection:
+    """A connection that has run these statements; where one turns out to have been lost in the pool, another."""
+    attempts_left = pool.get_max_size()
+    while True:
+        connection = await pool.acquire(timeout=ACQUIRE_SECONDS_MAX)
+        try:
+            await connection.execute(statements)
+        except LOST_CONNECTION:
+            await _discard(pool, connection)
+            attempts_left -= 1
+            if not attempts_left:
+                raise
+        except BaseException:
+            await _give_back(pool, connection)
+            raise
+        else:
+            return connection
+
+
+async def _give_back(pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
+    """Ends what the transaction has left open, and gives the connection back."""
+    try:
         if not connection.is_closed() and connection.is_in_transaction():
             await connection.execute("ROLLBACK")
+        await pool.release(connection)
+    except BaseException as error:
+        await _discard(pool, connection)
+        # With a lost connection its transaction is gone; what was committed before must not end in an error.
+        if not isinstance(error, LOST_CONNECTION):
+            raise
+
+
+async def _discard(pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
+    """Gives a lost connection back, closed. Where the pool has taken it away already, asyncpg raises at each step."""
+    with suppress(*LOST_CONNECTION):
+        connection.terminate()
+    with suppress(*LOST_CONNECTION):
+        await pool.release(connection)
 
 
 async def _open_pool(
@@ -198,7 +229,7 @@ async def refuse_privileged_login(pool: asyncpg.Pool) -> None:
         )
 
 
-class SnapshotClosed(Exception):
+class SnapshotEnded(Exception):
     """Something wanted to read for an operation that is over."""
 
 
@@ -212,7 +243,7 @@ class Snapshot:
     database: Database
     organization_id: int
     statements: list[Statement] = field(default_factory=list)
-    _is_closed: bool = False
+    _has_ended: bool = False
     _connection: asyncpg.Connection | None = None
     _queue: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -236,28 +267,24 @@ class Snapshot:
         return rows
 
     async def _begin(self) -> asyncpg.Connection:
-        if self._is_closed:
-            raise SnapshotClosed("the operation is over")
+        if self._has_ended:
+            raise SnapshotEnded("the operation is over")
         if self._connection is None:
-            self._connection = await self.database.reads.acquire(timeout=ACQUIRE_SECONDS_MAX)
-            await self._connection.execute(
+            self._connection = await _begin(
+                self.database.reads,
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                f" SET LOCAL app.organization_id = '{self.organization_id:d}'"
+                f" SET LOCAL app.organization_id = '{self.organization_id:d}'",
             )
         return self._connection
 
-    async def close(self) -> None:
-        """Ends the transaction and gives the connection back, for good: dataloaders may outlive who waited for them."""
-        self._is_closed = True
-        await self.renew()
+    async def end(self) -> None:
+        """Closes it for good: dataloaders may outlive the operation that waited for them."""
+        self._has_ended = True
+        await self.close()
 
-    async def renew(self) -> None:
+    async def close(self) -> None:
         """Ends the transaction and gives the connection back; a later fetch starts a new snapshot."""
         async with self._queue:
             connection, self._connection = self._connection, None
-            if connection is None:
-                return
-            try:
-                await _roll_back(connection)
-            finally:
-                await self.database.reads.release(connection)
+            if connection is not None:
+                await _give_back(self.database.reads, connection)

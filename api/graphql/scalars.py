@@ -36,8 +36,9 @@ def decimal_text(value: Decimal) -> str:
 
 
 def date_time_text(value: datetime) -> str:
-    """RFC 3339 in UTC, microseconds kept."""
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    """RFC 3339 in UTC, microseconds kept, without trailing zeros of the fraction: as PostgreSQL writes it."""
+    text = value.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return f"{text.rstrip('0') if '.' in text else text}Z"
 
 
 def parse_integer(value: object) -> int:

@@ -113,7 +113,7 @@ def filter_parameters(request: PageRequest) -> list[Any]:
     return [value for _, value in request.values]
 
 
-def page_parameters(request: PageRequest) -> list[Any]:
+def page_parameters(request: PageRequest, extra: int = 1) -> list[Any]:
     """The parameters that ``page_clauses`` adds, in its order."""
     parameters = filter_parameters(request)
     for bound in (request.after, request.before):
@@ -122,7 +122,7 @@ def page_parameters(request: PageRequest) -> list[Any]:
             parameters.append(row_id)
             if request.order.key is not None and key is not None:
                 parameters.append(key)
-    parameters.append(request.size + 1)
+    parameters.append(request.size + extra)
     return parameters
 
 
@@ -192,17 +192,19 @@ def filter_conditions(request: PageRequest, alias: str, parameters: Parameters) 
     return where
 
 
-def page_clauses(request: PageRequest, alias: str, parent: str | None, parameters: Parameters) -> str:
+def page_clauses(
+    request: PageRequest, alias: str, parent: str | None, parameters: Parameters, *, extra: int = 1
+) -> str:
     """WHERE, ORDER BY and LIMIT of a page: of the rows whose foreign column is ``parent``, of the table where None.
 
-    Finds one row more than asked for, where there are more; a backward page comes reversed.
+    Finds ``extra`` rows more than asked for, where there are more; a backward page comes reversed.
     """
     where = filter_conditions(request, alias, parameters)
     if parent is not None:
         where.append(f"{alias}.{request.read.foreign_column} = {parent}")
     bounds = ((request.after, True), (request.before, False))
     where += [_beyond(request, alias, bound, is_after, parameters) for bound, is_after in bounds if bound is not None]
-    limit = parameters.add(request.size + 1, "bigint")
+    limit = parameters.add(request.size + extra, "bigint")
     return f"WHERE {' AND '.join(where)} ORDER BY {_sort(request, alias)} LIMIT {limit}"
 
 

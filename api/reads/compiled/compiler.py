@@ -23,6 +23,7 @@ from graphql import (
 from api.reads import declarations as reads
 from api.reads.compiled import nodes
 from api.reads.compiled.selection import Selection, UnsupportedError
+from api.reads.compiled.texts import CONVERTED_TYPES, TextCompiler
 from api.reads.declarations import ENTITIES, Entity
 
 LEVELS_MAX = 15
@@ -30,8 +31,8 @@ COLUMNS_MAX = 400
 JOINS_MAX = 12
 CONNECTIONS_MAX = 60
 
-PASSED_TYPES = frozenset({"String", "Int", "Boolean", "CurrencyCode", "Date", "DateTime", "JSON", "ID"})
-"""Leaves that are written as PostgreSQL and asyncpg give them: orjson writes dates and times as the schema does."""
+PASSED_TYPES = frozenset({"String", "Int", "Boolean", "CurrencyCode", "Date", "JSON", "ID"})
+"""Leaves that are written as PostgreSQL and asyncpg give them: orjson writes dates as the schema does."""
 TEXT_TYPES = frozenset({"Cents", "BigInt"})
 
 
@@ -55,6 +56,16 @@ class Compiler:
     actions: set[str] = field(default_factory=set)
     _aliases: int = 0
     _level: int = 0
+    texts: TextCompiler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.texts = TextCompiler(
+            self.selection,
+            lambda type_name, name: self.declared.reads.get((type_name, name)),
+            self._object_type,
+            self._bare_connection,
+            self._join,
+        )
 
     def root(self, key: str, field_nodes: Sequence[FieldNode], type_: GraphQLObjectType) -> nodes.Root:
         """A root field."""
@@ -75,11 +86,23 @@ class Compiler:
             return nodes.RootRows(key, arguments, by_type) if read.is_list else nodes.RootRow(key, arguments, by_type)
         raise UnsupportedError(f"the root field {name}")
 
-    def _by_id(self, entity_name: str, field_nodes: Sequence[FieldNode]) -> tuple[Entity, nodes.Layout, nodes.Row]:
+    def _by_id(
+        self, entity_name: str, field_nodes: Sequence[FieldNode]
+    ) -> tuple[Entity, nodes.Layout, nodes.Row | nodes.Text]:
         entity, layout = ENTITIES[entity_name], nodes.Layout()
         layout.index("t0.id")
-        row = self._row(entity, "t0", layout, field_nodes)
-        return entity, layout, row
+        return entity, layout, self._row_or_text(entity, "t0", layout, field_nodes)
+
+    def _row_or_text(
+        self, entity: Entity, alias: str, layout: nodes.Layout, field_nodes: Sequence[FieldNode]
+    ) -> nodes.Row | nodes.Text:
+        """A row as JSON text where nothing in it needs Python."""
+        if not self.texts.covers_row(entity, field_nodes):
+            return self._row(entity, alias, layout, field_nodes)
+        parts = self.texts.row(entity, alias, layout, field_nodes)
+        index = layout.slot()
+        layout.texts[index] = parts
+        return nodes.Text(index)
 
     def _row(self, entity: Entity, alias: str, layout: nodes.Layout, field_nodes: Sequence[FieldNode]) -> nodes.Row:
         type_ = self._object_type(entity.type_name)
@@ -143,8 +166,8 @@ class Compiler:
         leaf = get_named_type(definition.type)
         if leaf.name in TEXT_TYPES:
             return nodes.Value(layout.index(f"{expression}::text"))
-        if leaf.name == "Decimal":
-            return nodes.Value(layout.index(f"trim_scale({expression})::text"))
+        if leaf.name in CONVERTED_TYPES:
+            return nodes.Value(layout.index(CONVERTED_TYPES[leaf.name].format(expression)))
         if leaf.name in PASSED_TYPES or hasattr(leaf, "values"):
             return nodes.Value(layout.index(expression))
         raise UnsupportedError(f"a column shown as {leaf.name}")
@@ -157,13 +180,20 @@ class Compiler:
         definition: GraphQLField,
         field_nodes: Sequence[FieldNode],
     ) -> nodes.Row:
+        join = self._join(entity, by, layout)
+        presence = layout.index(f"{join.alias}.id")
+        row = self._row(entity, join.alias, layout, field_nodes)
+        return nodes.Row(row.fields, presence, is_non_null_type(definition.type))
+
+    def _join(self, entity: Entity, by: str, layout: nodes.Layout) -> nodes.Join:
+        """The join of a to-one edge, one for all that lead the same way."""
         join = next((known for known in layout.joins if known.entity is entity and known.by == by), None)
         if join is None:
             join = nodes.Join(entity, self._alias(), by)
             layout.joins.append(join)
-        presence = layout.index(f"{join.alias}.id")
-        row = self._row(entity, join.alias, layout, field_nodes)
-        return nodes.Row(row.fields, presence, is_non_null_type(definition.type))
+            if len(layout.joins) > JOINS_MAX:
+                raise UnsupportedError("one level joins very much")
+        return join
 
     def _nested(
         self,
@@ -172,7 +202,12 @@ class Compiler:
         layout: nodes.Layout,
         definition: GraphQLField,
         field_nodes: Sequence[FieldNode],
-    ) -> nodes.Nested:
+    ) -> nodes.Nested | nodes.Text:
+        if self.texts.covers_connection(read, definition, field_nodes):
+            text = self.texts.text_connection(read, definition, alias, field_nodes)
+            index = layout.slot()
+            layout.texts[index] = [text]
+            return nodes.Text(index)
         connection = self._connection(read, definition, field_nodes)
         connection.parent = f"{alias}.id"
         index = layout.slot()
@@ -186,17 +221,24 @@ class Compiler:
     def _connection(
         self, read: reads.ConnectionRead, definition: GraphQLField, field_nodes: Sequence[FieldNode]
     ) -> nodes.Connection:
-        if len(self.connections) >= CONNECTIONS_MAX:
-            raise UnsupportedError("the document has many connections")
-        if read.action is not None:
-            self.actions.add(read.action)
-        arguments = _arguments(definition, field_nodes[0])
-        connection = nodes.Connection(read, ENTITIES[read.entity], arguments, self._alias(), len(self.connections))
-        self.connections.append(connection)
+        connection = self._bare_connection(read, definition, field_nodes[0])
         connection.id_index = connection.layout.index(f"{connection.alias}.id")
         type_ = self._object_type(get_named_type(definition.type).name)
         for key, merged in self.selection.collect([node.selection_set for node in field_nodes], type_).items():
             connection.fields[key] = self._connection_part(connection, merged, type_)
+        return connection
+
+    def _bare_connection(
+        self, read: reads.ConnectionRead, definition: GraphQLField, node: FieldNode
+    ) -> nodes.Connection:
+        """A connection of which nothing is selected yet."""
+        if len(self.connections) >= CONNECTIONS_MAX:
+            raise UnsupportedError("the document has many connections")
+        if read.action is not None:
+            self.actions.add(read.action)
+        arguments = _arguments(definition, node)
+        connection = nodes.Connection(read, ENTITIES[read.entity], arguments, self._alias(), len(self.connections))
+        self.connections.append(connection)
         return connection
 
     def _connection_part(
@@ -229,7 +271,7 @@ class Compiler:
 
     def _edge_part(
         self, connection: nodes.Connection, field_nodes: Sequence[FieldNode], edge: GraphQLObjectType
-    ) -> nodes.Row | nodes.Constant | str:
+    ) -> nodes.Row | nodes.Text | nodes.Constant | str:
         name = field_nodes[0].name.value
         if name == "node":
             return self._connection_row(connection, field_nodes)
@@ -238,8 +280,8 @@ class Compiler:
             return name
         return nodes.Constant(repr(edge.name))
 
-    def _connection_row(self, connection: nodes.Connection, field_nodes: Sequence[FieldNode]) -> nodes.Row:
-        return self._row(connection.entity, connection.alias, connection.layout, field_nodes)
+    def _connection_row(self, connection: nodes.Connection, field_nodes: Sequence[FieldNode]) -> nodes.Row | nodes.Text:
+        return self._row_or_text(connection.entity, connection.alias, connection.layout, field_nodes)
 
     def _need_cursor(self, connection: nodes.Connection) -> None:
         if connection.key_slot is None:

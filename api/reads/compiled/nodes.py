@@ -1,6 +1,6 @@
 """The parts of a plan. Indexes say where a value stands in the record that a statement gives."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ class Layout:
     expressions: list[str] = field(default_factory=list)
     joins: list["Join"] = field(default_factory=list)
     nested: dict[int, "Connection"] = field(default_factory=dict)
+    texts: dict[int, "TextParts"] = field(default_factory=dict)
     totals: dict[int, "Connection"] = field(default_factory=dict)
 
     def index(self, expression: str) -> int:
@@ -45,6 +46,52 @@ class Value:
 
     index: int
     convert: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """An SQL expression within a text; plain strings beside it are JSON as it stands."""
+
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextRows:
+    """The rows of a page as JSON text, with commas between them: the text of each row."""
+
+    row: "TextParts"
+
+
+@dataclass(frozen=True, slots=True)
+class TextTotal:
+    """The total of a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextConnection:
+    """A connection as JSON text."""
+
+    connection: "Connection"
+    parts: Sequence[str | TextRows | TextTotal]
+
+
+@dataclass(frozen=True, slots=True)
+class TextOptional:
+    """The text of a row that may not be there: null where ``presence`` is."""
+
+    presence: str
+    parts: "TextParts"
+
+
+TextParts = Sequence[str | Sql | TextConnection | TextOptional]
+"""JSON text that PostgreSQL makes: pieces to be concatenated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An object whose JSON text PostgreSQL has made, and where it stands."""
+
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +179,7 @@ class DeferredRows:
 
     entity: Entity
     layout: Layout
-    row: Row
+    row: Row | Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +227,7 @@ class Nullable:
 
 
 Shape = Leaf | ListOf | Plain | Nullable
-Part = Value | Constant | Computed | Row | Nested | Deferred
+Part = Value | Text | Constant | Computed | Row | Nested | Deferred
 
 
 @dataclass(slots=True)
@@ -207,7 +254,7 @@ class RootRow:
 
     key: str
     arguments: Arguments
-    by_type: Mapping[str, tuple[Entity, Layout, Row]]
+    by_type: Mapping[str, tuple[Entity, Layout, Row | Text]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +263,7 @@ class RootRows:
 
     key: str
     arguments: Arguments
-    by_type: Mapping[str, tuple[Entity, Layout, Row]]
+    by_type: Mapping[str, tuple[Entity, Layout, Row | Text]]
 
 
 Root = RootConnection | RootRow | RootRows | tuple[str, Constant]

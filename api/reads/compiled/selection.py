@@ -39,14 +39,19 @@ class Selection:
         self._fragments = fragments
         self._conditions = conditions
         self._budget = FIELDS_MAX
+        self._collected: dict[Any, Collected] = {}
 
     def collect(self, selection_sets: Sequence[SelectionSetNode | None], type_: GraphQLObjectType) -> Collected:
         """The fields that are selected of an object of this type. Each fragment is looked at once a level."""
+        key: Any = (type_.name, *map(id, selection_sets))
+        if key in self._collected:
+            return self._collected[key]
         collected: Collected = {}
         seen: set[str] = set()
         for selection_set in selection_sets:
             if selection_set is not None:
                 self._add(selection_set, type_, collected, seen)
+        self._collected[key] = collected
         return collected
 
     def _add(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from api.reads import cursors
 from api.reads.compiled import nodes
 from api.reads.global_ids import encode
@@ -50,7 +52,12 @@ class Shaper:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._names = 0
-        self._scope: dict[str, Any] = {"later": later, "missing": missing, "cursor": cursor}
+        self._scope: dict[str, Any] = {
+            "later": later,
+            "missing": missing,
+            "cursor": cursor,
+            "fragment": orjson.Fragment,
+        }
 
     def functions(self, names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
         """The compiled functions under the given keys."""
@@ -58,9 +65,9 @@ class Shaper:
         exec(compile(source, "<plan>", "exec"), self._scope)  # noqa: S102 - the source is made here, of names and keys
         return {key: self._scope[name] for key, name in names.items()}
 
-    def row(self, row: nodes.Row) -> str:
+    def row(self, row: nodes.Row | nodes.Text) -> str:
         """A function (record, state) -> answer."""
-        return self._function("r, s", [f"return {self._row(row, 'r')}"])
+        return self._function("r, s", [f"return {self._object(row, 'r')}"])
 
     def shape(self, shape: nodes.Shape) -> str:
         """A function (value, state) -> answer, for a value that Python has made."""
@@ -100,7 +107,10 @@ class Shaper:
             case "totalCount":
                 return "total"
             case "nodes":
-                return f"[{self._row(part.fields[''], 'r')} for r in rows]"
+                row = part.fields[""]
+                if isinstance(row, nodes.Text):
+                    return f"fragment('[' + ','.join([r[{row.index}] for r in rows]) + ']')"
+                return f"[{self._row(row, 'r')} for r in rows]"
             case "edges":
                 parts = [f"{key!r}: {self._edge_part(connection, edge)}" for key, edge in part.fields.items()]
                 return f"[{{{', '.join(parts)}}} for r in rows]"
@@ -114,12 +124,15 @@ class Shaper:
         return f"{{{', '.join(f'{key!r}: {sources[name]}' for key, name in part.fields.items())}}}"
 
     def _edge_part(self, connection: nodes.Connection, part: Any) -> str:
-        if isinstance(part, nodes.Row):
-            return self._row(part, "r")
+        if isinstance(part, nodes.Row | nodes.Text):
+            return self._object(part, "r")
         return part.source if isinstance(part, nodes.Constant) else self._cursor(connection, "r")
 
     def _cursor(self, connection: nodes.Connection, record: str) -> str:
         return f"cursor(o, {record}[{connection.key_slot}], {record}[{connection.id_index}])"
+
+    def _object(self, part: nodes.Row | nodes.Text, record: str) -> str:
+        return f"fragment({record}[{part.index}])" if isinstance(part, nodes.Text) else self._row(part, record)
 
     def _row(self, row: nodes.Row, record: str) -> str:
         parts, waiting = [], []
@@ -151,8 +164,8 @@ class Shaper:
                 name = self._bind("compute", compute)
                 values = ", ".join(f"{column!r}: {record}[{index}]" for column, index in columns)
                 return f"{self.shape(shape)}({name}({{{values}}}), s)"
-            case nodes.Row():
-                return self._row(part, record)
+            case nodes.Row() | nodes.Text():
+                return self._object(part, record)
             case nodes.Nested(connection, index, total_index):
                 total = "None" if total_index is None else f"{record}[{total_index}]"
                 return f"{self.connection(connection)}({record}[{index}], {total}, s)"

@@ -1,10 +1,19 @@
 """From the nodes of a plan to SQL: one statement for each root field, nested levels as arrays of rows within it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.reads.compiled.nodes import Connection, Layout
+from api.reads.compiled.nodes import (
+    Connection,
+    Layout,
+    Sql,
+    TextConnection,
+    TextOptional,
+    TextParts,
+    TextRows,
+    TextTotal,
+)
 from api.reads.declarations import Entity
 from api.reads.pages import (
     PageRequest,
@@ -21,13 +30,23 @@ SHAPES_MAX = 64
 """How many statements are kept for one root field: orders, filters and cursors make different ones."""
 
 
+ARGUMENTS_MAX = 90
+"""Arguments of one concat; PostgreSQL takes a hundred."""
+
+_PARAMETERS: dict[str, Callable[[PageRequest], list[Any]]] = {
+    "page": page_parameters,
+    "text": lambda request: page_parameters(request, extra=0),
+    "count": filter_parameters,
+}
+
+
 @dataclass(slots=True)
 class Writer:
     """Writes one statement, and notes whose parameters come in which order, so that they can be gathered without it."""
 
     requests: Sequence[PageRequest]
     parameters: Parameters
-    sources: list[tuple[bool, int]] = field(default_factory=list)
+    sources: list[tuple[str, int]] = field(default_factory=list)
 
     def select(self, connection: Connection, *, is_array: bool) -> str:
         """The rows of a connection's page, each as one record where they are to be an array."""
@@ -37,14 +56,14 @@ class Writer:
             key = request.order.key
             expressions[connection.key_slot] = f"{connection.alias}.{key.column}" if key else "NULL::bigint"
         selected = ", ".join(expressions)
-        self.sources.append((True, connection.number))
+        self.sources.append(("page", connection.number))
         clauses = page_clauses(request, connection.alias, connection.parent, self.parameters)
         table = f"{connection.entity.table.name} {connection.alias}{joins(connection.layout)}"
         return f"SELECT {f'ROW({selected})' if is_array else selected} FROM {table} {clauses}"
 
     def count(self, connection: Connection) -> str:
         """How many rows a connection has over all pages."""
-        self.sources.append((False, connection.number))
+        self.sources.append(("count", connection.number))
         where = filter_conditions(self.requests[connection.number], connection.alias, self.parameters)
         if connection.parent is not None:
             where.append(f"{connection.alias}.{connection.read.foreign_column} = {connection.parent}")
@@ -55,9 +74,58 @@ class Writer:
         expressions = list(layout.expressions)
         for index, connection in layout.nested.items():
             expressions[index] = f"ARRAY({self.select(connection, is_array=True)})"
+        for index, parts in layout.texts.items():
+            expressions[index] = self.text(parts)
         for index, connection in layout.totals.items():
             expressions[index] = f"({self.count(connection)})"
         return expressions
+
+    def text(self, parts: TextParts) -> str:
+        """The concatenation of the pieces of a JSON text."""
+        pieces: list[str] = []
+        literal = ""
+        for part in parts:
+            if isinstance(part, str):
+                literal += part
+                continue
+            pieces += [_quoted(literal)] if literal else []
+            literal = ""
+            pieces.append(self._piece(part))
+        pieces += [_quoted(literal)] if literal else []
+        while len(pieces) > ARGUMENTS_MAX:
+            chunks = range(0, len(pieces), ARGUMENTS_MAX)
+            pieces = [f"concat({', '.join(pieces[start : start + ARGUMENTS_MAX])})" for start in chunks]
+        return f"concat({', '.join(pieces)})"
+
+    def _piece(self, part: Sql | TextConnection | TextOptional) -> str:
+        match part:
+            case Sql(expression):
+                return expression
+            case TextOptional(presence, parts):
+                return f"CASE WHEN {presence} IS NULL THEN 'null' ELSE {self.text(parts)} END"
+            case TextConnection(connection, parts):
+                pieces: list[str | Sql] = []
+                for piece in parts:
+                    if isinstance(piece, TextRows):
+                        pieces.append(Sql(f"({self._text_rows(connection, piece)})"))
+                    elif isinstance(piece, TextTotal):
+                        pieces.append(Sql(f"({self.count(connection)})"))
+                    else:
+                        pieces.append(piece)
+                return self.text(pieces)
+
+    def _text_rows(self, connection: Connection, rows: TextRows) -> str:
+        """The texts of a page's rows with commas between them; nothing for an empty page."""
+        request = self.requests[connection.number]
+        row = self.text(rows.row)
+        self.sources.append(("text", connection.number))
+        clauses = page_clauses(request, connection.alias, connection.parent, self.parameters, extra=0)
+        table = f"{connection.entity.table.name} {connection.alias}{joins(connection.layout)}"
+        page = f"SELECT {row} AS j FROM {table} {clauses}"
+        if not request.is_backward:
+            return f"SELECT string_agg(page.j, ',') FROM ({page}) page"
+        numbered = f"SELECT row_number() OVER () AS n, page.j FROM ({page}) page"
+        return f"SELECT string_agg(page.j, ',' ORDER BY page.n DESC) FROM ({numbered}) page"
 
 
 @dataclass(slots=True)
@@ -69,7 +137,7 @@ class ConnectionStatements:
 
     connection: Connection
     has_fixed_shape: bool
-    _kept: dict[Any, tuple[str, list[tuple[bool, int]]]] = field(default_factory=dict)
+    _kept: dict[Any, tuple[str, list[tuple[str, int]]]] = field(default_factory=dict)
 
     def get(self, requests: Sequence[PageRequest], organization_id: int) -> tuple[str, list[Any]]:
         """The statement and its parameters."""
@@ -77,8 +145,8 @@ class ConnectionStatements:
         kept = self._kept.get(shape)
         if kept is not None:
             parameters: list[Any] = [organization_id]
-            for is_page, number in kept[1]:
-                parameters += (page_parameters if is_page else filter_parameters)(requests[number])
+            for kind, number in kept[1]:
+                parameters += _PARAMETERS[kind](requests[number])
             return kept[0], parameters
         writer = Writer(requests, Parameters(organization_id))
         if self.connection.has_total:
@@ -112,3 +180,8 @@ def joins(layout: Layout) -> str:
         f" ON {scope_condition(join.entity, join.alias)} AND {join.alias}.id = {join.by}"
         for join in layout.joins
     )
+
+
+def _quoted(text: str) -> str:
+    """A text as an SQL literal; it is made of names of the schema and of response keys."""
+    return "'" + text.replace("'", "''") + "'"
