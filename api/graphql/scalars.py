@@ -36,9 +36,8 @@ def decimal_text(value: Decimal) -> str:
 
 
 def date_time_text(value: datetime) -> str:
-    """RFC 3339 in UTC, microseconds kept, without trailing zeros of the fraction: as PostgreSQL writes it."""
-    text = value.astimezone(UTC).replace(tzinfo=None).isoformat()
-    return f"{text.rstrip('0') if '.' in text else text}Z"
+    """RFC 3339 in UTC, always with six digits of a second's fraction, so that texts sort as times do."""
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_integer(value: object) -> int:

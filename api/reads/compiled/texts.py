@@ -21,7 +21,7 @@ _BARE = frozenset({"Int", "Boolean"})
 # Strings go through to_json, which escapes as orjson does; nothing else can hold what must be escaped.
 CONVERTED_TYPES: dict[str, str] = {
     "Decimal": "trim_scale({0})::text",
-    "DateTime": "replace(({0} AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z'",
+    "DateTime": """to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
 }
 """Leaves whose text PostgreSQL makes just as the schema would: SQL of the column."""
 
