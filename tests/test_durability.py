@@ -45,9 +45,7 @@ async def test_kill_during_a_thousand_creates_loses_and_repeats_nothing(
     port = free_port()
     # Several clients: the pool of one takes quadratic time for a thousand requests at once.
     clients = [
-        httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {token}"}, timeout=60
-        )
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {token}"}, timeout=60)
         for _ in range(CLIENTS)
     ]
     acknowledged: dict[int, str] = {}

@@ -41,9 +41,7 @@ def create_tables() -> None:
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("base_currency ~ '^[A-Z]{3}$'", name=op.f("organizations_base_currency_check")),
-        sa.CheckConstraint(
-            "slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'", name=op.f("organizations_slug_check")
-        ),
+        sa.CheckConstraint("slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'", name=op.f("organizations_slug_check")),
         sa.CheckConstraint("length(name) BETWEEN 1 AND 200", name=op.f("organizations_name_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("organizations_pkey")),
         sa.UniqueConstraint("slug", name=op.f("organizations_slug_key")),
@@ -54,9 +52,7 @@ def create_tables() -> None:
         sa.Column("email", sa.String(), nullable=False),
         sa.Column("name", sa.String(), server_default=sa.text("''"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint(
-            "email = lower(email) AND length(email) BETWEEN 3 AND 320", name=op.f("users_email_check")
-        ),
+        sa.CheckConstraint("email = lower(email) AND length(email) BETWEEN 3 AND 320", name=op.f("users_email_check")),
         sa.CheckConstraint("length(name) <= 200", name=op.f("users_name_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("users_pkey")),
         sa.UniqueConstraint("email", name=op.f("users_email_key")),
@@ -76,18 +72,14 @@ def create_tables() -> None:
         ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("memberships_user_id_fkey")),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("memberships_pkey")),
-        sa.UniqueConstraint(
-            "organization_id", "user_id", name=op.f("memberships_organization_id_user_id_key")
-        ),
+        sa.UniqueConstraint("organization_id", "user_id", name=op.f("memberships_organization_id_user_id_key")),
     )
     op.create_index(op.f("memberships_user_id_idx"), "memberships", ["user_id"], unique=False)
     op.create_table(
         "audit_heads",
         sa.Column("organization_id", sa.BigInteger(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column(
-            "recorded_at", sa.DateTime(timezone=True), server_default=sa.text("'epoch'"), nullable=False
-        ),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("'epoch'"), nullable=False),
         sa.Column("hash", sa.LargeBinary(), server_default=sa.text("'\\x'::bytea"), nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("audit_heads_organization_id_fkey")
@@ -109,9 +101,7 @@ def create_tables() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "kind IN ('FINANCIAL', 'SECURITY', 'SYSTEM')", name=op.f("audit_events_kind_check")
-        ),
+        sa.CheckConstraint("kind IN ('FINANCIAL', 'SECURITY', 'SYSTEM')", name=op.f("audit_events_kind_check")),
         sa.CheckConstraint("length(digest) = 32 AND length(hash) = 32", name=op.f("audit_events_hash_check")),
         sa.ForeignKeyConstraint(
             ["organization_id", "actor_id"],
@@ -122,13 +112,9 @@ def create_tables() -> None:
             ["organization_id"], ["organizations.id"], name=op.f("audit_events_organization_id_fkey")
         ),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("audit_events_pkey")),
-        sa.UniqueConstraint(
-            "organization_id", "sequence", name=op.f("audit_events_organization_id_sequence_key")
-        ),
+        sa.UniqueConstraint("organization_id", "sequence", name=op.f("audit_events_organization_id_sequence_key")),
     )
-    op.create_index(
-        "audit_events_kind_idx", "audit_events", ["organization_id", "kind", "sequence"], unique=False
-    )
+    op.create_index("audit_events_kind_idx", "audit_events", ["organization_id", "kind", "sequence"], unique=False)
     op.create_index(
         "audit_events_subject_idx",
         "audit_events",
@@ -152,13 +138,9 @@ def create_tables() -> None:
             ["organization_id"], ["organizations.id"], name=op.f("idempotency_keys_organization_id_fkey")
         ),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("idempotency_keys_pkey")),
-        sa.UniqueConstraint(
-            "organization_id", "mutation", "parent", "key", name="idempotency_keys_claim_key"
-        ),
+        sa.UniqueConstraint("organization_id", "mutation", "parent", "key", name="idempotency_keys_claim_key"),
     )
-    op.create_index(
-        "idempotency_keys_expiry_idx", "idempotency_keys", ["organization_id", "expires_at"], unique=False
-    )
+    op.create_index("idempotency_keys_expiry_idx", "idempotency_keys", ["organization_id", "expires_at"], unique=False)
 
 
 APPEND_AUDIT_SIGNATURE = "append_audit(bigint, bigint, text, text[], text[], text[], text[], text[], bytea[])"
@@ -222,9 +204,7 @@ def create_roles() -> None:
         op.execute(CREATE_ROLE.format(role=role, attributes=attributes))
     op.execute("GRANT tranche_app, tranche_auth TO tranche_server")
     op.execute("GRANT tranche_maintenance TO CURRENT_USER")
-    op.execute(
-        "GRANT USAGE ON SCHEMA public TO tranche_app, tranche_auth, tranche_maintenance, tranche_server"
-    )
+    op.execute("GRANT USAGE ON SCHEMA public TO tranche_app, tranche_auth, tranche_maintenance, tranche_server")
     op.execute("GRANT SELECT ON alembic_version TO tranche_app")
 
 
@@ -235,9 +215,7 @@ def create_policies() -> None:
         f" WHERE membership.organization_id = {organization} AND membership.user_id = users.id)"
     )
     statements = [
-        *row_security.protect_global_table(
-            "organizations", visible=f"id = {organization}", application="SELECT"
-        ),
+        *row_security.protect_global_table("organizations", visible=f"id = {organization}", application="SELECT"),
         *row_security.protect_global_table("users", visible=colleague, application="SELECT"),
         *row_security.protect_tenant_table("memberships", application="SELECT"),
         *row_security.protect_tenant_table("audit_heads", application="SELECT, UPDATE"),
@@ -264,6 +242,4 @@ def downgrade() -> None:
     op.drop_table("organizations")
     op.execute(f"DROP FUNCTION {APPEND_AUDIT_SIGNATURE}")
     op.execute("REVOKE ALL ON alembic_version FROM tranche_app")
-    op.execute(
-        "REVOKE ALL ON SCHEMA public FROM tranche_app, tranche_auth, tranche_maintenance, tranche_server"
-    )
+    op.execute("REVOKE ALL ON SCHEMA public FROM tranche_app, tranche_auth, tranche_maintenance, tranche_server")

@@ -53,9 +53,7 @@ def create_tables() -> None:
         sa.CheckConstraint("length(name) BETWEEN 1 AND 200", name=op.f("funds_name_check")),
         sa.CheckConstraint("size_cents > 0", name=op.f("funds_size_check")),
         sa.CheckConstraint("vintage_year BETWEEN 1900 AND 2200", name=op.f("funds_vintage_year_check")),
-        sa.ForeignKeyConstraint(
-            ["organization_id"], ["organizations.id"], name=op.f("funds_organization_id_fkey")
-        ),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("funds_organization_id_fkey")),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("funds_pkey")),
         sa.UniqueConstraint(
             "organization_id",
@@ -96,25 +94,15 @@ def create_tables() -> None:
         sa.CheckConstraint(
             "status IN ('ACTIVE', 'EXITED', 'WRITTEN_OFF')", name=op.f("portfolio_companies_status_check")
         ),
-        sa.CheckConstraint(
-            "allocation_cap_cents >= 0", name=op.f("portfolio_companies_allocation_cap_check")
-        ),
-        sa.CheckConstraint(
-            "current_valuation_cents >= 0", name=op.f("portfolio_companies_current_valuation_check")
-        ),
-        sa.CheckConstraint(
-            "deployed_reserves_cents >= 0", name=op.f("portfolio_companies_deployed_reserves_check")
-        ),
+        sa.CheckConstraint("allocation_cap_cents >= 0", name=op.f("portfolio_companies_allocation_cap_check")),
+        sa.CheckConstraint("current_valuation_cents >= 0", name=op.f("portfolio_companies_current_valuation_check")),
+        sa.CheckConstraint("deployed_reserves_cents >= 0", name=op.f("portfolio_companies_deployed_reserves_check")),
         sa.CheckConstraint("exit_moic BETWEEN 0 AND 1000", name=op.f("portfolio_companies_exit_moic_check")),
-        sa.CheckConstraint(
-            "exit_probability BETWEEN 0 AND 1", name=op.f("portfolio_companies_exit_probability_check")
-        ),
+        sa.CheckConstraint("exit_probability BETWEEN 0 AND 1", name=op.f("portfolio_companies_exit_probability_check")),
         sa.CheckConstraint("invested_cents >= 0", name=op.f("portfolio_companies_invested_check")),
         sa.CheckConstraint("length(name) BETWEEN 1 AND 200", name=op.f("portfolio_companies_name_check")),
         sa.CheckConstraint("ownership BETWEEN 0 AND 1", name=op.f("portfolio_companies_ownership_check")),
-        sa.CheckConstraint(
-            "planned_reserves_cents >= 0", name=op.f("portfolio_companies_planned_reserves_check")
-        ),
+        sa.CheckConstraint("planned_reserves_cents >= 0", name=op.f("portfolio_companies_planned_reserves_check")),
         sa.CheckConstraint("realized_cents >= 0", name=op.f("portfolio_companies_realized_check")),
         sa.ForeignKeyConstraint(
             ["organization_id", "fund_id"],
@@ -191,9 +179,7 @@ def create_tables() -> None:
     )
 
 
-LOG_REALLOCATION_AUDIT_SIGNATURE = (
-    "log_reallocation_audit(bigint, bigint, bigint, bigint, bigint, jsonb, text)"
-)
+LOG_REALLOCATION_AUDIT_SIGNATURE = "log_reallocation_audit(bigint, bigint, bigint, bigint, bigint, jsonb, text)"
 
 LOG_REALLOCATION_AUDIT = """
 CREATE FUNCTION log_reallocation_audit(

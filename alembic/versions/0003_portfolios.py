@@ -79,9 +79,7 @@ def create_tables() -> None:
             name=op.f("portfolio_funds_organization_id_portfolio_id_fund_id_key"),
         ),
     )
-    op.create_index(
-        "portfolio_funds_fund_idx", "portfolio_funds", ["organization_id", "fund_id", "id"], unique=False
-    )
+    op.create_index("portfolio_funds_fund_idx", "portfolio_funds", ["organization_id", "fund_id", "id"], unique=False)
     op.create_index(
         "portfolio_funds_portfolio_idx",
         "portfolio_funds",

@@ -229,7 +229,7 @@ async def refuse_privileged_login(pool: asyncpg.Pool) -> None:
         )
 
 
-class SnapshotEnded(Exception):
+class SnapshotClosed(Exception):
     """Something wanted to read for an operation that is over."""
 
 
@@ -243,7 +243,7 @@ class Snapshot:
     database: Database
     organization_id: int
     statements: list[Statement] = field(default_factory=list)
-    _has_ended: bool = False
+    _is_closed: bool = False
     _connection: asyncpg.Connection | None = None
     _queue: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -267,8 +267,8 @@ class Snapshot:
         return rows
 
     async def _begin(self) -> asyncpg.Connection:
-        if self._has_ended:
-            raise SnapshotEnded("the operation is over")
+        if self._is_closed:
+            raise SnapshotClosed("the operation is over")
         if self._connection is None:
             self._connection = await _begin(
                 self.database.reads,
@@ -277,12 +277,12 @@ class Snapshot:
             )
         return self._connection
 
-    async def end(self) -> None:
-        """Closes it for good: dataloaders may outlive the operation that waited for them."""
-        self._has_ended = True
-        await self.close()
-
     async def close(self) -> None:
+        """Ends the transaction and gives the connection back, for good: dataloaders may outlive who waited for them."""
+        self._is_closed = True
+        await self.renew()
+
+    async def renew(self) -> None:
         """Ends the transaction and gives the connection back; a later fetch starts a new snapshot."""
         async with self._queue:
             connection, self._connection = self._connection, None

@@ -27,11 +27,11 @@ class Loaders:
     async def reset(self) -> None:
         """Forgets what was read, so that a later read sees what has been committed since."""
         self._loaders.clear()
-        await self.snapshot.close()
+        await self.snapshot.renew()
 
     async def close(self) -> None:
         """Gives the connection back, for good."""
-        await self.snapshot.end()
+        await self.snapshot.close()
 
     async def row(self, entity: str, row_id: Any) -> Record | None:
         """The row with this id, or None."""

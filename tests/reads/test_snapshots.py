@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from api.db.pools import LOST_CONNECTION, Snapshot, SnapshotEnded
+from api.db.pools import LOST_CONNECTION, Snapshot, SnapshotClosed
 from api.reads.loaders import Loaders
 from tests.server import RunningServer, start_server
 
@@ -34,16 +34,16 @@ async def test_reader_that_is_cancelled_leaves_no_transaction_open(server: Runni
     await assert_everything_is_given_back(server)
 
 
-async def test_closed_snapshot_reads_anew_and_an_ended_one_no_more(server: RunningServer) -> None:
+async def test_renewed_snapshot_reads_anew_and_a_closed_one_no_more(server: RunningServer) -> None:
     snapshot = Snapshot(server.database, server.organization_ids["alpha"])
     name = "SELECT name FROM organizations"
     assert [row["name"] for row in await snapshot.fetch(name)] == ["Alpha"]
     await server.owner.execute("UPDATE organizations SET name = 'New' WHERE slug = 'alpha'")
     assert [row["name"] for row in await snapshot.fetch(name)] == ["Alpha"]
-    await snapshot.close()
+    await snapshot.renew()
     assert [row["name"] for row in await snapshot.fetch(name)] == ["New"]
-    await snapshot.end()
-    with pytest.raises(SnapshotEnded):
+    await snapshot.close()
+    with pytest.raises(SnapshotClosed):
         await snapshot.fetch(name)
     await assert_everything_is_given_back(server)
 
