@@ -15,10 +15,10 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     parse,
-    validate,
 )
 
 from api.http.document_limits import excess
+from api.http.validation import validate
 from api.reads.compiled.compiler import DeclaredFields
 from api.reads.compiled.plans import OperationPlans
 
@@ -94,7 +94,7 @@ class Documents:
         except RecursionError:
             return Document(None, errors=(GraphQLError(TOO_DEEP),), error_code="GRAPHQL_PARSE_FAILED")
         try:
-            errors = validate(self.schema, node, max_errors=VALIDATION_ERRORS_MAX)
+            errors = validate(self.schema, node, errors_max=VALIDATION_ERRORS_MAX)
             too_much = None if errors else excess(node)
             operations = () if errors or too_much else self._operations(node)
         except RecursionError:
