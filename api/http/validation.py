@@ -1,7 +1,8 @@
 """Validation of documents by graphql-core's rules, without its detours.
 
 Its parallel visitor asks each of some thirty rules at every node whether it has anything to do there, and looks up
-their methods by name anew for every document. Here that is known by class, and only those with something to do are asked.
+their methods by name anew for every document. Here that is known by class, and only those with something to do are
+asked.
 """
 
 from typing import Any
