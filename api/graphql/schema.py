@@ -17,7 +17,7 @@ from api.graphql.portfolio_mutations import PortfolioMutation
 from api.graphql.portfolios import PortfolioQuery
 from api.graphql.reallocations import Reallocation, ReallocationMutation
 from api.graphql.scalars import SCALARS, refuse_unstorable_texts
-from api.reads.compiled.compiler import DeclaredFields
+from api.reads.compiled.plain import DeclaredFields
 from api.reads.declarations import Read
 
 

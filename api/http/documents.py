@@ -19,7 +19,7 @@ from graphql import (
 
 from api.http.document_limits import excess
 from api.http.validation import validate
-from api.reads.compiled.compiler import DeclaredFields
+from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.plans import OperationPlans
 
 TOKENS_MAX = 10_000

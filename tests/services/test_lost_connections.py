@@ -15,6 +15,8 @@ from api.services.idempotency import claim_for
 from tests.server import RunningServer
 
 ROUNDS = 40
+LEADS = (-0.3, -0.001, -0.0005, -0.0002, 0, 0.0001, 0.0002, 0.0005, 0.001, 0.3)
+"""Seconds by which the end of the backend is ahead of the COMMIT: the outermost decide, those between are raced."""
 
 Work = Callable[[Command], Awaitable[int]]
 
@@ -80,7 +82,7 @@ async def test_lost_commit_is_settled_by_asking_the_database(server: RunningServ
 
 
 class RacedCommit:
-    """A connection whose backend is being ended while it is to COMMIT, which is sent ``seconds`` later."""
+    """A connection whose backend is being ended while it is to COMMIT: that is sent ``seconds`` later, or earlier."""
 
     def __init__(self, connection: Any, owner: asyncpg.Connection, seconds: float) -> None:
         self.connection, self.owner, self.seconds = connection, owner, seconds
@@ -89,14 +91,18 @@ class RacedCommit:
         return getattr(self.connection, name)
 
     async def execute(self, sql: str) -> str:
-        ending = self.owner.execute("SELECT pg_terminate_backend($1)", self.connection.get_server_pid())
-        _, status = await asyncio.gather(ending, self._execute_later(sql))
-        return str(status)
+        process_id = self.connection.get_server_pid()
+        status, _ = await asyncio.gather(self._execute_later(sql), self._end_later(process_id))
+        return status
 
     async def _execute_later(self, sql: str) -> str:
-        await asyncio.sleep(self.seconds)
+        await asyncio.sleep(max(0.0, self.seconds))
         status: str = await self.connection.execute(sql)
         return status
+
+    async def _end_later(self, process_id: int) -> None:
+        await asyncio.sleep(max(0.0, -self.seconds))
+        await self.owner.execute("SELECT pg_terminate_backend($1)", process_id)
 
 
 async def test_backend_ended_while_it_commits_leaves_what_was_answered(server: RunningServer) -> None:
@@ -105,7 +111,7 @@ async def test_backend_ended_while_it_commits_leaves_what_was_answered(server: R
 
         async def work(command: Command, number: int = number) -> int:
             fund_id = await create_fund(command, name=f"Fund {number}")
-            command.connection = RacedCommit(command.connection, server.owner, number % 10 * 0.0001)
+            command.connection = RacedCommit(command.connection, server.owner, LEADS[number % len(LEADS)])
             return fund_id
 
         with suppress(CommitFailed):

@@ -4,7 +4,7 @@
 
     selection   which fields a selection comes to, fragments and conditions resolved
     nodes       the plan: rows, connections, deferred fields
-    compiler    selection -> nodes
+    compiler    selection -> nodes; texts for what PostgreSQL writes, plain for what Python has made
     statements  nodes -> one SQL statement for each root field, nested levels as arrays of rows within it
     shaping     nodes -> Python source that turns records into the answer
     plans       the bounded cache, and running a plan

@@ -1,27 +1,24 @@
 """From the selected fields of an operation to the nodes of a plan."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
     FieldNode,
     GraphQLField,
-    GraphQLNonNull,
     GraphQLObjectType,
-    GraphQLOutputType,
     GraphQLSchema,
     VariableNode,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
-    is_list_type,
     is_non_null_type,
-    is_object_type,
 )
 
 from api.reads import declarations as reads
 from api.reads.compiled import nodes
+from api.reads.compiled.plain import DeclaredFields, PlainCompiler
 from api.reads.compiled.selection import Selection, UnsupportedError
 from api.reads.compiled.texts import CONVERTED_TYPES, TextCompiler
 from api.reads.declarations import ENTITIES, Entity
@@ -34,14 +31,6 @@ CONNECTIONS_MAX = 60
 PASSED_TYPES = frozenset({"String", "Int", "Boolean", "CurrencyCode", "Date", "JSON", "ID"})
 """Leaves that are written as PostgreSQL and asyncpg give them: orjson writes dates as the schema does."""
 TEXT_TYPES = frozenset({"Cents", "BigInt"})
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredFields:
-    """What the schema's fields read, by type and field; ``attributes`` are those that show an attribute as it is."""
-
-    reads: Mapping[tuple[str, str], reads.Read]
-    attributes: Mapping[tuple[str, str], str]
 
 
 @dataclass(slots=True)
@@ -57,6 +46,7 @@ class Compiler:
     _aliases: int = 0
     _level: int = 0
     texts: TextCompiler = field(init=False)
+    plain: PlainCompiler = field(init=False)
 
     def __post_init__(self) -> None:
         self.texts = TextCompiler(
@@ -66,6 +56,7 @@ class Compiler:
             self._bare_connection,
             self._join,
         )
+        self.plain = PlainCompiler(self.selection, self.declared, self._defer_rows)
 
     def root(self, key: str, field_nodes: Sequence[FieldNode], type_: GraphQLObjectType) -> nodes.Root:
         """A root field."""
@@ -135,7 +126,7 @@ class Compiler:
                 return self._column(entity, f"{alias}.{column}", column, layout, definition)
             case reads.ComputedRead(columns, compute):
                 indexes = tuple((column, layout.index(f"{alias}.{column}")) for column in columns)
-                return nodes.Computed(compute, indexes, self._shape(definition.type, field_nodes))
+                return nodes.Computed(compute, indexes, self.plain.shape(definition.type, field_nodes))
             case reads.ToOneRead(target, column):
                 return self._to_one(ENTITIES[target], f"{alias}.{column}", layout, definition, field_nodes)
             case reads.ConnectionRead() as read:
@@ -147,8 +138,13 @@ class Compiler:
 
     def _deferred_batch(self, read: reads.BatchRead, definition: GraphQLField, field_nodes: Sequence[FieldNode]) -> int:
         number = self._reserve()
-        shape = self._shape(definition.type, field_nodes)
+        shape = self.plain.shape(definition.type, field_nodes)
         self.deferred[number] = nodes.DeferredBatch(read, _arguments(definition, field_nodes[0]), shape)
+        return number
+
+    def _defer_rows(self, entity_name: str, field_nodes: Sequence[FieldNode]) -> int:
+        number = self._reserve()
+        self.deferred[number] = nodes.DeferredRows(*self._by_id(entity_name, field_nodes))
         return number
 
     def _reserve(self) -> int:
@@ -286,37 +282,6 @@ class Compiler:
     def _need_cursor(self, connection: nodes.Connection) -> None:
         if connection.key_slot is None:
             connection.key_slot = connection.layout.slot()
-
-    def _shape(self, type_: GraphQLOutputType, field_nodes: Sequence[FieldNode]) -> nodes.Shape:
-        """The shape of a value that Python has made, as the schema's type would write it."""
-        if not isinstance(type_, GraphQLNonNull):
-            return nodes.Nullable(self._shape(GraphQLNonNull(type_), field_nodes))
-        inner: Any = type_.of_type
-        if is_list_type(inner):
-            return nodes.ListOf(self._shape(inner.of_type, field_nodes))
-        if is_leaf_type(inner):
-            return nodes.Leaf(inner.coerce_output_value)
-        if not is_object_type(inner):
-            raise UnsupportedError(f"a value of the type {inner}")
-        fields: dict[str, Any] = {}
-        for key, merged in self.selection.collect([node.selection_set for node in field_nodes], inner).items():
-            fields[key] = self._attribute(inner, merged)
-        return nodes.Plain(fields)
-
-    def _attribute(self, type_: GraphQLObjectType, field_nodes: Sequence[FieldNode]) -> Any:
-        name = field_nodes[0].name.value
-        if name == "__typename":
-            return nodes.Constant(repr(type_.name))
-        attribute = self.declared.attributes.get((type_.name, name))
-        definition = type_.fields[name]
-        if attribute is not None:
-            return attribute, self._shape(definition.type, field_nodes)
-        read = self.declared.reads.get((type_.name, name))
-        if isinstance(read, reads.AttributeEdgeRead) and not is_non_null_type(definition.type):
-            number = self._reserve()
-            self.deferred[number] = nodes.DeferredRows(*self._by_id(read.entity, field_nodes))
-            return nodes.PlainEdge(number, read.attribute)
-        raise UnsupportedError(f"the field {type_.name}.{name}")
 
     def _object_type(self, name: str) -> GraphQLObjectType:
         type_ = self.schema.get_type(name)

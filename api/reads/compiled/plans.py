@@ -9,7 +9,8 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from api.errors import BadUserInput
 from api.reads.compiled import nodes
-from api.reads.compiled.compiler import Compiler, DeclaredFields
+from api.reads.compiled.compiler import Compiler
+from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.selection import Selection, UnsupportedError, condition_variables
 from api.reads.compiled.shaping import Shaper
 from api.reads.compiled.statements import ConnectionStatements
