@@ -1,10 +1,13 @@
 # make run: a server with demo data on 127.0.0.1:8000. make test: the suite. make check: the static checks.
+# make bench: this server beside others.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: run test check format lock schema clean
+NODE_PACKAGES := bench/contestants/node
+
+.PHONY: run test test-long bench check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -23,6 +26,18 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# Fifty thousand generated queries on both paths instead of two thousand; takes half an hour.
+test-long: $(VENV)/.installed-dev
+	TRANCHE_GENERATED_QUERIES=50000 TRANCHE_GENERATED_SEED=$${SEED:-2} $(BIN)/python -m pytest tests/reads/test_compiled.py
+
+# Without npm, or without a Node that is new enough, the Node contestants are left out and named in the report.
+$(NODE_PACKAGES)/node_modules/.package-lock.json: $(NODE_PACKAGES)/package.json $(NODE_PACKAGES)/package-lock.json
+	if command -v npm >/dev/null; then cd $(NODE_PACKAGES) && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; fi
+
+# Five queries to this server and to others, side by side; writes bench/RESULTS.md. ARGS=--quick is short.
+bench: $(VENV)/.installed-dev $(NODE_PACKAGES)/node_modules/.package-lock.json
+	$(BIN)/python -m bench $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -47,4 +62,5 @@ lock:
 	  --python-version 3.11 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
+	test ! -x $(BIN)/python || $(BIN)/python -c 'from pathlib import Path; from api.db import embedded; embedded.remove(Path(".tranche"))'
 	rm -rf $(VENV) .tranche .mypy_cache .ruff_cache .pytest_cache

@@ -42,7 +42,8 @@ def main() -> None:
     try:
         application()
     except Refused as refused:
-        typer.echo(f"tranche: {'; '.join(_sentence(problem) for problem in refused.problems)}", err=True)
+        for problem in refused.problems:
+            typer.echo(f"tranche: {_sentence(problem)}", err=True)
         sys.exit(1)
     except (ConfigurationError, embedded.EmbeddedDatabaseError, DomainError) as error:
         typer.echo(f"tranche: {error}", err=True)
@@ -50,8 +51,9 @@ def main() -> None:
 
 
 def _sentence(problem: Problem) -> str:
-    field = f"{'.'.join(problem.field)}: " if problem.field else ""
-    return f"{field}{problem.message}"
+    # What is wrong with a file names its place itself.
+    is_placed = problem.field is None or problem.index is not None
+    return problem.message if is_placed else f"{'.'.join(problem.field or ())}: {problem.message}"
 
 
 @contextmanager
@@ -62,6 +64,7 @@ def found_database(settings: Settings) -> Iterator[str]:
     elif settings.application_database_url is not None:
         raise ConfigurationError("TRANCHE_DATABASE_URL must be set for this: it needs the owner of the schema.")
     else:
+        settings.check_database()
         with embedded.start(settings.state_dir, binaries=settings.postgres_bin_dir) as database:
             yield database.url
 
@@ -175,6 +178,7 @@ def token(
 ) -> None:
     """Prints a bearer token, and nothing else."""
     settings = load_settings()
+    settings.check_signing_key()
 
     async def issue(_owner_url: str, database: Database) -> str:
         found = await memberships.memberships_of_email(database, email)
@@ -210,7 +214,8 @@ def import_statements(
     """Imports a file of public-pension commitments; what is there already stays."""
 
     def show(imported: Imported) -> None:
-        typer.echo(f"\r{imported.rows} rows", err=True, nl=False)
+        is_terminal = sys.stderr.isatty()
+        typer.echo(f"{chr(13) if is_terminal else ''}{imported.rows} rows", err=True, nl=not is_terminal)
 
     async def run(owner_url: str, database: Database) -> Imported:
         async with owner_connection(owner_url) as owner, owner.transaction():

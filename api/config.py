@@ -75,6 +75,21 @@ class Settings(BaseSettings):
         """True where no database was named."""
         return self.database_url is None and self.application_database_url is None
 
+    def check_signing_key(self) -> None:
+        """Raises ConfigurationError where tokens would be signed with a generated key in production."""
+        if self.in_production and self.signing_key is None:
+            raise ConfigurationError(
+                "Production does not sign with a generated key: set TRANCHE_SIGNING_KEY to a private key (PEM or JWK)."
+            )
+
+    def check_database(self) -> None:
+        """Raises ConfigurationError where production would use the embedded database without having been told so."""
+        if self.in_production and self.uses_embedded_database and not self.allow_embedded_database:
+            raise ConfigurationError(
+                "Production does not use the embedded database: set TRANCHE_DATABASE_URL, "
+                "or TRANCHE_ALLOW_EMBEDDED_DATABASE=true to use it all the same."
+            )
+
     def checked_for_serving(self) -> Self:
         """These settings, if a server may start with them; raises ConfigurationError naming the first unsafe one."""
         if self.trusted_issuer and not (self.jwks_url or self.jwks):
@@ -86,15 +101,8 @@ class Settings(BaseSettings):
                 "The demo does not run in production: leave out --demo and TRANCHE_DEMO, "
                 "or set TRANCHE_ENVIRONMENT=development."
             )
-        if self.signing_key is None:
-            raise ConfigurationError(
-                "Production does not sign with a generated key: set TRANCHE_SIGNING_KEY to a private key (PEM or JWK)."
-            )
-        if self.uses_embedded_database and not self.allow_embedded_database:
-            raise ConfigurationError(
-                "Production does not use the embedded database: set TRANCHE_DATABASE_URL, "
-                "or TRANCHE_ALLOW_EMBEDDED_DATABASE=true to use it all the same."
-            )
+        self.check_signing_key()
+        self.check_database()
         return self
 
 

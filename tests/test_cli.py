@@ -193,3 +193,29 @@ def test_state_directory_that_cannot_be_made_is_named(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TRANCHE_STATE_DIR", str(tmp_path / "file"))
     assert_sentence(run("token", "--email", "ada@gamma.example"), str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [
+        (["migrate"], "TRANCHE_ALLOW_EMBEDDED_DATABASE"),
+        (["database-url"], "TRANCHE_ALLOW_EMBEDDED_DATABASE"),
+        (["organization", "create", "--name", "A", "--slug", "a", "--admin", "a@a.example"], "TRANCHE_DATABASE_URL"),
+        (["token", "--email", "a@a.example"], "TRANCHE_SIGNING_KEY"),
+    ],
+)
+def test_production_refuses_what_is_made_for_development_on_the_command_line_too(
+    arguments: list[str],
+    setting: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TRANCHE_ENVIRONMENT", "production")
+    monkeypatch.setenv("TRANCHE_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["tranche", *arguments])
+    with pytest.raises(SystemExit) as exit_info:
+        main()
+    assert exit_info.value.code == 1
+    assert setting in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from api.reads import global_ids
 from api.reads.compiled import nodes
 from api.reads.compiled.plans import Plan, given_arguments
 from api.reads.compiled.shaping import DeviationError, State
-from api.reads.compiled.statements import by_ids_statement
+from api.reads.compiled.statements import RowStatements
 from api.reads.pages import NODES_MAX, PageRequest
 
 
@@ -94,13 +94,17 @@ class _Run:
         for type_name in dict.fromkeys(one[0] for one in decoded if one is not None):
             if type_name not in root.by_type:
                 continue
-            entity, layout, _ = root.by_type[type_name]
+            entity = root.by_type[type_name][0]
             if entity.action is not None and not allows(self.role, entity.action):
                 continue
             ids = [one[1] for one in decoded if one is not None and one[0] == type_name and entity.takes(one[1])]
             if not ids:
                 continue
-            sql, parameters = by_ids_statement(entity, layout, self.requests, self.snapshot.organization_id, ids)
+            statements, organization_id = self.plan.rows[number, type_name], self.snapshot.organization_id
+            if len(ids) == 1:
+                sql, parameters = statements.one(self.requests, organization_id, ids[0])
+            else:
+                sql, parameters = statements.many(self.requests, organization_id, ids)
             shape = self.plan.functions[f"root {number} {type_name}"]
             for row in await self._fetch(sql, parameters):
                 found[type_name, row[0]] = shape(row, state)
@@ -123,9 +127,8 @@ class _Run:
             return
         if not isinstance(waiting, nodes.DeferredRows) or not keys:
             return
-        sql, parameters = by_ids_statement(
-            waiting.entity, waiting.layout, self.requests, self.snapshot.organization_id, keys
-        )
+        statements = RowStatements(waiting.entity, waiting.layout)
+        sql, parameters = statements.many(self.requests, self.snapshot.organization_id, keys)
         rows = {row[0]: row for row in await self._fetch(sql, parameters)}
         for answer, key, wanted in pending:
             row = rows.get(wanted)

@@ -13,7 +13,7 @@ from api.reads.compiled.compiler import Compiler
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.selection import Selection, UnsupportedError, condition_variables
 from api.reads.compiled.shaping import Shaper
-from api.reads.compiled.statements import ConnectionStatements
+from api.reads.compiled.statements import ConnectionStatements, RowStatements
 from api.reads.declarations import Order
 from api.reads.pages import PageRequest, page_request
 
@@ -35,6 +35,7 @@ class Plan:
     functions: Mapping[str, Any]
     fixed_requests: Sequence[PageRequest | None]
     statements: Mapping[int, ConnectionStatements]
+    rows: Mapping[tuple[int, str], RowStatements]
 
     @property
     def is_one_statement(self) -> bool:
@@ -102,9 +103,14 @@ class OperationPlans:
             for number, root in enumerate(roots)
             if isinstance(root, nodes.RootConnection)
         }
-        return Plan(
-            roots, compiler.connections, compiler.deferred, frozenset(compiler.actions), functions, fixed, statements
-        )
+        rows = {
+            (number, type_name): RowStatements(entity, layout)
+            for number, root in enumerate(roots)
+            if isinstance(root, nodes.RootRow | nodes.RootRows)
+            for type_name, (entity, layout, _) in root.by_type.items()
+        }
+        actions = frozenset(compiler.actions)
+        return Plan(roots, compiler.connections, compiler.deferred, actions, functions, fixed, statements, rows)
 
 
 def given_arguments(arguments: nodes.Arguments, variables: VariableValues | None) -> Mapping[str, Any]:

@@ -159,18 +159,37 @@ class ConnectionStatements:
         return sql, writer.parameters
 
 
-def by_ids_statement(
-    entity: Entity, layout: Layout, requests: Sequence[PageRequest], organization_id: int, ids: Sequence[Any]
-) -> tuple[str, list[Any]]:
-    """The statement for the rows with these ids; the id comes first in each."""
-    writer = Writer(requests, Parameters(organization_id))
-    identifiers = writer.parameters.add(list(ids), f"{entity.id_type}[]")
-    selected = ", ".join(writer.expressions(layout))
-    return (
-        f"SELECT {selected} FROM {entity.table.name} t0{joins(layout)}"
-        f" WHERE {scope_condition(entity, 't0')} AND t0.id = ANY ({identifiers})",
-        writer.parameters,
-    )
+@dataclass(slots=True)
+class RowStatements:
+    """The statements that find rows of one layout by their ids; the id comes first in each row."""
+
+    entity: Entity
+    layout: Layout
+    _single: str | None = None
+
+    def one(self, requests: Sequence[PageRequest], organization_id: int, row_id: Any) -> tuple[str, list[Any]]:
+        """The statement for one row, kept where nothing in it depends on the request."""
+        if self._single is not None:
+            return self._single, [organization_id, row_id]
+        writer = Writer(requests, Parameters(organization_id))
+        identifier = writer.parameters.add(row_id, self.entity.id_type)
+        sql = self._write(writer, f"= {identifier}")
+        if not writer.sources:
+            self._single = sql
+        return sql, writer.parameters
+
+    def many(self, requests: Sequence[PageRequest], organization_id: int, ids: Sequence[Any]) -> tuple[str, list[Any]]:
+        """The statement for several rows."""
+        writer = Writer(requests, Parameters(organization_id))
+        identifiers = writer.parameters.add(list(ids), f"{self.entity.id_type}[]")
+        return self._write(writer, f"= ANY ({identifiers})"), writer.parameters
+
+    def _write(self, writer: Writer, wanted: str) -> str:
+        selected = ", ".join(writer.expressions(self.layout))
+        return (
+            f"SELECT {selected} FROM {self.entity.table.name} t0{joins(self.layout)}"
+            f" WHERE {scope_condition(self.entity, 't0')} AND t0.id {wanted}"
+        )
 
 
 def joins(layout: Layout) -> str:
