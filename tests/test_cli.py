@@ -204,7 +204,7 @@ def test_state_directory_that_cannot_be_made_is_named(
         (["token", "--email", "a@a.example"], "TRANCHE_SIGNING_KEY"),
     ],
 )
-def test_production_refuses_what_is_made_for_development_on_the_command_line_too(
+def test_production_refuses_development_settings_on_the_command_line_too(
     arguments: list[str],
     setting: str,
     tmp_path: Path,

@@ -170,6 +170,8 @@ async def _open_pool(
         "idle_in_transaction_session_timeout": "60000",
         "default_transaction_read_only": "on" if read_only else "off",
         "jit": "off",
+        # Every statement finds rows by keys of the organization: planning it anew for its values would not pay.
+        "plan_cache_mode": "force_generic_plan" if read_only else "auto",
     }
     try:
         return await asyncpg.create_pool(
