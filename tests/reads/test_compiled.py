@@ -37,7 +37,7 @@ async def resolvers_only(server: RunningServer) -> AsyncIterator[httpx.AsyncClie
 async def ask(
     client: httpx.AsyncClient, server: RunningServer, query: str, variables: dict[str, Any]
 ) -> tuple[bytes, str]:
-    """The response without its debug extension, byte for byte, and the path that made it; of errors, only the codes."""
+    """The response byte for byte, but for its debug extension and all of errors but their codes, and its path."""
     headers = {"Authorization": f"Bearer {server.tokens['alpha', Role.ADMIN]}", "X-Tranche-Debug": "1"}
     headers["X-Request-Id"] = "same"
     response = await client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)
