@@ -46,7 +46,7 @@ async def ask(
     path = body.get("extensions", {}).get("debug", {}).get("path", "refused")
     content = content.rpartition(b',"extensions":{"debug"')[0] or content
     if "errors" in body:
-        # Errors come from the resolvers on both paths; which of several failing siblings is first is a matter of timing.
+        # Errors come from the resolvers on both paths; which of several failing siblings is first, time decides.
         codes = sorted({error["extensions"]["code"] for error in body["errors"]})
         content = content.partition(b'"data":')[2] + orjson.dumps(codes)
     return content, path
