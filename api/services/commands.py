@@ -65,6 +65,18 @@ class Outcome(Generic[T]):
     replayed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[T]):
+    """What ``Writer.run`` was asked to do."""
+
+    principal: Principal
+    mutation: str
+    work: Callable[[Command], Awaitable[T]]
+    result_type: TypeAdapter[T]
+    claim: Claim | None
+    request_id: str | None
+
+
 class CommitFailed(Exception):
     """The server rolled back what was to be committed."""
 
@@ -97,8 +109,7 @@ class Writer:
         Goes on to its end when the caller is cancelled. Raises Refused, Forbidden or Unauthenticated with nothing
         written but, for a refused permission, a SECURITY event.
         """
-        attempt = self._run(principal, mutation, work, result_type, claim, request_id)
-        task = asyncio.ensure_future(attempt)
+        task = asyncio.ensure_future(self._run(_Asked(principal, mutation, work, result_type, claim, request_id)))
         try:
             return await asyncio.shield(task)
         except Refused as refused:
@@ -109,20 +120,13 @@ class Writer:
             task.add_done_callback(_log_abandoned)
             raise
 
-    async def _run(
-        self,
-        principal: Principal,
-        mutation: str,
-        work: Callable[[Command], Awaitable[T]],
-        result_type: TypeAdapter[T],
-        claim: Claim | None,
-        request_id: str | None,
-    ) -> Outcome[T]:
-        await self.authorise(principal, mutation, request_id)
+    async def _run(self, asked: _Asked[T]) -> Outcome[T]:
+        await self.authorise(asked.principal, asked.mutation, asked.request_id)
+        claim = asked.claim
         if claim is None:
-            return await self._retrying(principal, mutation, work, result_type, None, request_id)
-        async with self._keys.place((principal.organization_id, mutation, claim.parent, claim.key)):
-            return await self._retrying(principal, mutation, work, result_type, claim, request_id)
+            return await self._retrying(asked)
+        async with self._keys.place((asked.principal.organization_id, asked.mutation, claim.parent, claim.key)):
+            return await self._retrying(asked)
 
     async def authorise(self, principal: Principal, action: str, request_id: str | None = None) -> None:
         """Raises Forbidden, and says so in the organization's log, where the role does not allow the action."""
@@ -134,15 +138,7 @@ class Writer:
             await self._commit(command)
         raise Forbidden(f"Your role {principal.role.value} does not allow {action}.")
 
-    async def _retrying(
-        self,
-        principal: Principal,
-        mutation: str,
-        work: Callable[[Command], Awaitable[T]],
-        result_type: TypeAdapter[T],
-        claim: Claim | None,
-        request_id: str | None,
-    ) -> Outcome[T]:
+    async def _retrying(self, asked: _Asked[T]) -> Outcome[T]:
         faults = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
         async for attempt in stamina.retry_context(
             on=faults,
@@ -155,19 +151,12 @@ class Writer:
             with attempt:
                 if attempt.num > 1:
                     metrics.RETRIES.inc()
-                async with self._organizations.place(principal.organization_id):
-                    return await self._attempt(principal, mutation, work, result_type, claim, request_id)
+                async with self._organizations.place(asked.principal.organization_id):
+                    return await self._attempt(asked)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(
-        self,
-        principal: Principal,
-        mutation: str,
-        work: Callable[[Command], Awaitable[T]],
-        result_type: TypeAdapter[T],
-        claim: Claim | None,
-        request_id: str | None,
-    ) -> Outcome[T]:
+    async def _attempt(self, asked: _Asked[T]) -> Outcome[T]:
+        principal, mutation, claim = asked.principal, asked.mutation, asked.claim
         async with self.database.writing(principal.organization_id, claims=claim is not None) as connection:
             await _check_membership(connection, principal)
             if claim is not None:
@@ -181,13 +170,13 @@ class Writer:
                 )
                 if earlier is not None:
                     metrics.REPLAYS.labels(mutation).inc()
-                    return Outcome(result_type.validate_python(earlier), replayed=True)
-            command = Command(connection, principal, request_id)
-            result = await work(command)
+                    return Outcome(asked.result_type.validate_python(earlier), replayed=True)
+            command = Command(connection, principal, asked.request_id)
+            result = await asked.work(command)
             if not command.events:
                 raise AssertionError("a command must leave at least one audit event")
             if claim is not None:
-                stored = result_type.dump_python(result, mode="json")
+                stored = asked.result_type.dump_python(result, mode="json")
                 await idempotency.store_result(connection, principal.organization_id, mutation, claim, stored)
             await self._commit(command)
             return Outcome(result)
