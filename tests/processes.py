@@ -22,12 +22,14 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serving(database_url: str, state_directory: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def serving(
+    database_url: str, state_directory: Path, port: int, *options: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """``tranche serve`` on this database, ready to answer; killed at the end if it still runs."""
     environment = os.environ | {"TRANCHE_DATABASE_URL": database_url, "TRANCHE_STATE_DIR": str(state_directory)}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "api", "serve", "--port", str(port)),
+        *("-m", "api", "serve", "--port", str(port), *options),
         env=environment,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
