@@ -7,28 +7,18 @@ statements keeps the organization it was last set to, and is set again before ea
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import asyncpg
 import orjson
 
+from api.db.connections import LOST_CONNECTION, ConnectionPool, PlainConnection
 from api.errors import ConfigurationError
 
 AUTHENTICATION_CONNECTIONS_MAX = 4
-ACQUIRE_SECONDS_MAX = 10
 CONNECT_SECONDS_MAX = 10
-
-LOST_CONNECTION = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    ConnectionError,
-    OSError,
-)
-"""What a statement raises when the server or the network has gone from under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +30,6 @@ class PoolLimits:
     statement_timeout_seconds: float = 10
     lock_timeout_seconds: float = 3
     claim_timeout_seconds: float = 8
-
-
-class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that is not reset on release: it is only ever set to an organization, and knows to which."""
-
-    organization_id: int | None = None
-
-    def get_reset_query(self) -> str:
-        """No statement."""
-        return ""
-
-    async def use_organization(self, organization_id: int) -> None:
-        """Sets the organization for statements outside of transactions, unless it is set."""
-        if self.organization_id != organization_id:
-            self.organization_id = None
-            await self.execute(f"SET app.organization_id = '{organization_id:d}'")
-            self.organization_id = organization_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +44,9 @@ class Statement:
 class Database:
     """The pools of one server process."""
 
-    def __init__(self, limits: PoolLimits, reads: asyncpg.Pool, writes: asyncpg.Pool, authentication: asyncpg.Pool):
+    def __init__(
+        self, limits: PoolLimits, reads: ConnectionPool, writes: ConnectionPool, authentication: ConnectionPool
+    ) -> None:
         self.limits = limits
         self.reads = reads
         self.writes = writes
@@ -80,7 +55,7 @@ class Database:
     @classmethod
     async def open(cls, url: str, limits: PoolLimits) -> Self:
         """Opens the pools as tranche_app and tranche_auth; raises ConfigurationError for a login that may more."""
-        pools: list[asyncpg.Pool] = []
+        pools: list[ConnectionPool] = []
         try:
             pools.append(await _open_pool(url, "tranche_app", limits, limits.read_connections_max, read_only=True))
             await refuse_privileged_login(pools[0])
@@ -118,15 +93,15 @@ class Database:
             await _give_back(self.writes, connection)
 
 
-async def _begin(pool: asyncpg.Pool, statements: str) -> asyncpg.Connection:
+async def _begin(pool: ConnectionPool, statements: str) -> PlainConnection:
     """A connection that has run these statements; where one turns out to have been lost in the pool, another."""
-    attempts_left = pool.get_max_size()
+    attempts_left = pool.size_max
     while True:
-        connection = await pool.acquire(timeout=ACQUIRE_SECONDS_MAX)
+        connection = await pool.acquire()
         try:
             await connection.execute(statements)
         except LOST_CONNECTION:
-            await _discard(pool, connection)
+            pool.discard(connection)
             attempts_left -= 1
             if not attempts_left:
                 raise
@@ -137,30 +112,23 @@ async def _begin(pool: asyncpg.Pool, statements: str) -> asyncpg.Connection:
             return connection
 
 
-async def _give_back(pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
+async def _give_back(pool: ConnectionPool, connection: PlainConnection) -> None:
     """Ends what the transaction has left open, and gives the connection back."""
     try:
         if not connection.is_closed() and connection.is_in_transaction():
             await connection.execute("ROLLBACK")
-        await pool.release(connection)
     except BaseException as error:
-        await _discard(pool, connection)
+        pool.discard(connection)
         # With a lost connection its transaction is gone; what was committed before must not end in an error.
         if not isinstance(error, LOST_CONNECTION):
             raise
-
-
-async def _discard(pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
-    """Gives a lost connection back, closed. Where the pool has taken it away already, asyncpg raises at each step."""
-    with suppress(*LOST_CONNECTION):
-        connection.terminate()
-    with suppress(*LOST_CONNECTION):
-        await pool.release(connection)
+    else:
+        pool.release(connection)
 
 
 async def _open_pool(
     url: str, role: str, limits: PoolLimits, size_max: int, *, read_only: bool = False
-) -> asyncpg.Pool:
+) -> ConnectionPool:
     server_settings = {
         "application_name": f"tranche {role.removeprefix('tranche_')}",
         "role": role,
@@ -174,15 +142,7 @@ async def _open_pool(
         "plan_cache_mode": "force_generic_plan" if read_only else "auto",
     }
     try:
-        return await asyncpg.create_pool(
-            url,
-            min_size=1,
-            max_size=size_max,
-            timeout=CONNECT_SECONDS_MAX,
-            connection_class=PlainConnection,
-            init=_prepare_connection,
-            server_settings=server_settings,
-        )
+        return await ConnectionPool.open(lambda: _connect(url, server_settings), size_max)
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError) as error:
         raise ConfigurationError(f"TRANCHE_APPLICATION_DATABASE_URL: the login was refused ({error}).") from error
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError) as error:
@@ -192,7 +152,10 @@ async def _open_pool(
         ) from error
 
 
-async def _prepare_connection(connection: asyncpg.Connection) -> None:
+async def _connect(url: str, server_settings: dict[str, str]) -> PlainConnection:
+    connection: PlainConnection = await asyncpg.connect(
+        url, timeout=CONNECT_SECONDS_MAX, connection_class=PlainConnection, server_settings=server_settings
+    )
     # Binary, because within a record every value comes so; the first byte of a jsonb is the version of its format.
     await connection.set_type_codec(
         "jsonb",
@@ -201,11 +164,12 @@ async def _prepare_connection(connection: asyncpg.Connection) -> None:
         decoder=lambda data: orjson.loads(data[1:]),
         format="binary",
     )
+    return connection
 
 
-async def refuse_privileged_login(pool: asyncpg.Pool) -> None:
+async def refuse_privileged_login(pool: ConnectionPool) -> None:
     """Raises ConfigurationError where the server's login, or a role it may take on, gets round row-level security."""
-    row = await pool.fetchrow(
+    (row,) = await pool.fetch(
         """
         SELECT session_user AS login, bool_or(role.rolsuper) AS rolsuper, bool_or(role.rolbypassrls) AS rolbypassrls,
           EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace
@@ -246,7 +210,7 @@ class Snapshot:
     organization_id: int
     statements: list[Statement] = field(default_factory=list)
     _is_closed: bool = False
-    _connection: asyncpg.Connection | None = None
+    _connection: PlainConnection | None = None
     _queue: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
@@ -256,9 +220,12 @@ class Snapshot:
 
     async def fetch_alone(self, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """The rows of the only statement there will be: it needs no transaction, being a snapshot by itself."""
-        async with self.database.reads.acquire(timeout=ACQUIRE_SECONDS_MAX) as connection:
+
+        async def read(connection: PlainConnection) -> Sequence[asyncpg.Record]:
             await connection.use_organization(self.organization_id)
             return await self._fetch(connection, sql, arguments)
+
+        return await self.database.reads.read(read)
 
     async def _fetch(
         self, connection: asyncpg.Connection, sql: str, arguments: Sequence[Any]
@@ -268,7 +235,7 @@ class Snapshot:
         self.statements.append(Statement(sql, (time.perf_counter() - started) * 1000, len(rows)))
         return rows
 
-    async def _begin(self) -> asyncpg.Connection:
+    async def _begin(self) -> PlainConnection:
         if self._is_closed:
             raise SnapshotClosed("the operation is over")
         if self._connection is None:

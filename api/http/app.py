@@ -124,6 +124,6 @@ async def _report_pools(database: Database) -> None:
     pools = {"reads": database.reads, "writes": database.writes, "authentication": database.authentication}
     while True:
         for name, pool in pools.items():
-            metrics.POOL_CONNECTIONS.labels(name, "open").set(pool.get_size())
-            metrics.POOL_CONNECTIONS.labels(name, "idle").set(pool.get_idle_size())
+            metrics.POOL_CONNECTIONS.labels(name, "open").set(pool.size)
+            metrics.POOL_CONNECTIONS.labels(name, "idle").set(pool.idle_size)
         await asyncio.sleep(POOL_METRICS_SECONDS)

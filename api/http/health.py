@@ -11,7 +11,7 @@ CHECK_SECONDS_MAX = 3
 async def readiness(database: Database) -> dict[str, str]:
     """What the server depends on, each ``ok`` or a word for what is wrong."""
     try:
-        async with asyncio.timeout(CHECK_SECONDS_MAX), database.reads.acquire() as connection:
+        async with asyncio.timeout(CHECK_SECONDS_MAX), database.reads.lent() as connection:
             revision = await migrations.current_revision(connection)
     except Exception:
         return {"database": "unreachable", "migrations": "unknown"}

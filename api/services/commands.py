@@ -14,7 +14,8 @@ import structlog
 from pydantic import TypeAdapter
 
 from api import metrics
-from api.db.pools import LOST_CONNECTION, Database
+from api.db.connections import LOST_CONNECTION
+from api.db.pools import Database
 from api.domain.access import Principal, Role, allows
 from api.errors import ErrorCode, Forbidden, Refused, Unauthenticated
 from api.services import idempotency

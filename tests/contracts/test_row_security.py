@@ -158,6 +158,6 @@ async def test_one_connection_serves_organizations_in_turn(server: RunningServer
 async def test_write_connection_given_back_belongs_to_no_organization(server: RunningServer) -> None:
     await populate(server, "alpha")
     for _ in range(server.settings.write_connections_max):
-        async with server.database.writes.acquire() as connection:
+        async with server.database.writes.lent() as connection:
             assert not await connection.fetchval("SELECT current_setting('app.organization_id', true)")
             assert await connection.fetchval("SELECT count(*) FROM funds") == 0

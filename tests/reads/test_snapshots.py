@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from api.db.pools import LOST_CONNECTION, Snapshot, SnapshotClosed
+from api.db.connections import LOST_CONNECTION
+from api.db.pools import Snapshot, SnapshotClosed
 from api.reads.loaders import Loaders
 from tests.server import RunningServer, start_server
 
@@ -22,7 +23,7 @@ SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND sta
 async def assert_everything_is_given_back(server: RunningServer) -> None:
     await asyncio.sleep(0.1)
     assert await server.owner.fetchval(OPEN_TRANSACTIONS) == 0
-    assert server.database.reads.get_idle_size() == server.database.reads.get_size()
+    assert server.database.reads.idle_size == server.database.reads.size
 
 
 async def test_reader_that_is_cancelled_leaves_no_transaction_open(server: RunningServer) -> None:

@@ -253,7 +253,7 @@ async def test_three_thousand_rows_are_streamed_in_chunks(server: RunningServer)
 
     statements: list[str] = []
     writes = server.database.writes
-    async with writes.acquire() as connection:
+    async with writes.lent() as connection:
         connection.add_query_logger(lambda query: statements.append(query.query))
     outcome = await run(server, lines(), progress=lambda so_far: read_ahead.append(read - so_far.rows))
     assert outcome == Imported(1, 3000, 3000, 3000, 0)
