@@ -205,16 +205,18 @@ def page_clauses(
     bounds = ((request.after, True), (request.before, False))
     where += [_beyond(request, alias, bound, is_after, parameters) for bound, is_after in bounds if bound is not None]
     limit = parameters.add(request.size + extra, "bigint")
-    return f"WHERE {' AND '.join(where)} ORDER BY {_sort(request, alias)} LIMIT {limit}"
+    return f"WHERE {' AND '.join(where)} ORDER BY {sort_sql(request, alias)} LIMIT {limit}"
 
 
-def _sort(request: PageRequest, alias: str) -> str:
-    direction = "DESC" if request.order.is_descending != request.is_backward else "ASC"
+def sort_sql(request: PageRequest, alias: str, *, reverses: bool = False) -> str:
+    """How the rows of a page come out of ``page_clauses``, or the reverse of it."""
+    is_backward = request.is_backward != reverses
+    direction = "DESC" if request.order.is_descending != is_backward else "ASC"
     key = request.order.key
     if key is None:
         return f"{alias}.id {direction}"
     # Nulls are last whichever way the order goes, and so first in a page that is read backwards.
-    nulls = "" if not key.is_nullable else f" NULLS {'FIRST' if request.is_backward else 'LAST'}"
+    nulls = "" if not key.is_nullable else f" NULLS {'FIRST' if is_backward else 'LAST'}"
     return f"{alias}.{key.column} {direction}{nulls}, {alias}.id {direction}"
 
 

@@ -24,6 +24,7 @@ from api.reads.pages import (
     page_parameters,
     request_shape,
     scope_condition,
+    sort_sql,
 )
 
 SHAPES_MAX = 64
@@ -56,10 +57,13 @@ class Writer:
             key = request.order.key
             expressions[connection.key_slot] = f"{connection.alias}.{key.column}" if key else "NULL::bigint"
         selected = ", ".join(expressions)
+        selected = f"ROW({selected})" if is_array else selected
         self.sources.append(("page", connection.number))
-        clauses = page_clauses(request, connection.alias, connection.parent, self.parameters)
-        table = f"{connection.entity.table.name} {connection.alias}{joins(connection.layout)}"
-        return f"SELECT {f'ROW({selected})' if is_array else selected} FROM {table} {clauses}"
+        page = self._page(connection, extra=1)
+        if not connection.layout.joins:
+            return f"SELECT {selected} {page}"
+        order = sort_sql(request, connection.alias)
+        return f"SELECT {selected} {self._joined(connection, page)} ORDER BY {order}"
 
     def count(self, connection: Connection) -> str:
         """How many rows a connection has over all pages."""
@@ -119,13 +123,23 @@ class Writer:
         request = self.requests[connection.number]
         row = self.text(rows.row)
         self.sources.append(("text", connection.number))
-        clauses = page_clauses(request, connection.alias, connection.parent, self.parameters, extra=0)
-        table = f"{connection.entity.table.name} {connection.alias}{joins(connection.layout)}"
-        page = f"SELECT {row} AS j FROM {table} {clauses}"
-        if not request.is_backward:
-            return f"SELECT string_agg(page.j, ',') FROM ({page}) page"
-        numbered = f"SELECT row_number() OVER () AS n, page.j FROM ({page}) page"
-        return f"SELECT string_agg(page.j, ',' ORDER BY page.n DESC) FROM ({numbered}) page"
+        page = self._page(connection, extra=0)
+        if not connection.layout.joins and not request.is_backward:
+            return f"SELECT string_agg(page.j, ',') FROM (SELECT {row} AS j {page}) page"
+        order = sort_sql(request, connection.alias, reverses=request.is_backward)
+        return f"SELECT string_agg({row}, ',' ORDER BY {order}) {self._joined(connection, page)}"
+
+    def _page(self, connection: Connection, *, extra: int) -> str:
+        """The clauses from FROM on that find the rows of a page."""
+        clauses = page_clauses(
+            self.requests[connection.number], connection.alias, connection.parent, self.parameters, extra=extra
+        )
+        return f"FROM {connection.entity.table.name} {connection.alias} {clauses}"
+
+    def _joined(self, connection: Connection, page: str) -> str:
+        """FROM the rows of a page and what is joined to them: only to them, and not to all that are sorted for it."""
+        alias = connection.alias
+        return f"FROM (SELECT {alias}.* {page}) {alias}{joins(connection.layout)}"
 
 
 @dataclass(slots=True)
