@@ -1,6 +1,7 @@
 """What is counted, for Prometheus. Labels come from closed sets, so that no client can grow them."""
 
 import os
+from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -19,6 +20,13 @@ RETRIES = Counter(
 POOL_CONNECTIONS = Gauge(
     "tranche_pool_connections", "Connections of a pool.", ["pool", "state"], multiprocess_mode="livesum"
 )
+
+
+@cache
+def operation_seconds(operation: str, type_name: str) -> Histogram:
+    """The histogram of one operation, found once: looking it up by its labels costs more than observing."""
+    return OPERATIONS.labels(operation, type_name)
+
 
 IS_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 """Whether several worker processes share their figures through files."""

@@ -1,5 +1,6 @@
 """The /graphql endpoint, a bare ASGI application: request in, principal, document, execution, bytes out."""
 
+import itertools
 import secrets
 import time
 from collections.abc import Mapping
@@ -17,9 +18,21 @@ from api.graphql.context import SignedIn
 from api.http.authentication import Authenticator
 from api.http.documents import Document, Documents, Operation
 from api.http.operations import Operations, format_error, masked
-from api.http.requests import Answer, BadRequest, GraphQLRequest, header, negotiate, read_request
+from api.http.requests import (
+    Answer,
+    BadRequest,
+    GraphQLRequest,
+    Headers,
+    header,
+    headers_of,
+    negotiate,
+    read_request,
+)
 
 OPERATION_NAMES_MAX = 200
+
+_PROCESS = secrets.token_hex(6)
+_REQUEST_NUMBERS = itertools.count(1)
 
 logger = structlog.get_logger("tranche.operation")
 
@@ -62,17 +75,18 @@ class GraphQLEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         started = time.perf_counter()
-        request_id = _request_id(scope)
+        given = headers_of(scope)
+        request_id = _request_id(given)
         try:
-            answer = negotiate(header(scope, b"accept"))
+            answer = negotiate(header(given, b"accept"))
         except BadRequest as error:
             answer, reply = Answer("application/json", is_legacy=False), _refusal(error)
         else:
-            reply = await self._answer(scope, receive, request_id, answer)
+            reply = await self._answer(scope, given, receive, request_id, answer)
         body = orjson.dumps(reply.body, option=orjson.OPT_UTC_Z)
         headers = [
-            (b"content-type", f"{answer.media_type}; charset=utf-8".encode()),
-            (b"content-length", str(len(body)).encode()),
+            (b"content-type", answer.content_type),
+            (b"content-length", b"%d" % len(body)),
             (b"x-request-id", request_id.encode()),
             (b"cache-control", b"no-store"),
             *((name.lower().encode(), value.encode()) for name, value in reply.headers.items()),
@@ -81,10 +95,10 @@ class GraphQLEndpoint:
         await send({"type": "http.response.body", "body": body})
         self._report(reply, request_id, time.perf_counter() - started)
 
-    async def _answer(self, scope: Scope, receive: Receive, request_id: str, answer: Answer) -> Reply:
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, request_id: str, answer: Answer) -> Reply:
         try:
-            request = await read_request(scope, receive, self.body_bytes_max)
-            signed_in = await self.authenticator.sign_in(header(scope, b"authorization"))
+            request = await read_request(scope, headers, receive, self.body_bytes_max)
+            signed_in = await self.authenticator.sign_in(header(headers, b"authorization"))
             document = self.documents.get(request.query)
             if document.errors:
                 errors = [format_error(error, request_id, document.error_code) for error in document.errors]
@@ -97,7 +111,7 @@ class GraphQLEndpoint:
             return Reply(401, body, {"WWW-Authenticate": "Bearer"})
         except Exception as error:
             return Reply(500, {"errors": [masked(error, request_id)]}, {})
-        debug = self.shows_debug and header(scope, b"x-tranche-debug") is not None
+        debug = self.shows_debug and b"x-tranche-debug" in headers
         result = await self.operations.run(document, operation, request, signed_in, request_id, debug=debug)
         status = result.status
         if status == 400 and answer.is_legacy:
@@ -105,11 +119,11 @@ class GraphQLEndpoint:
         return Reply(status, result.body, {}, operation, signed_in)
 
     def _report(self, reply: Reply, request_id: str, seconds: float) -> None:
-        operation = reply.operation
-        for code in reply.codes:
+        operation, codes = reply.operation, reply.codes
+        for code in codes:
             metrics.ERRORS.labels(code).inc()
         type_name = operation.type.value if operation else "none"
-        metrics.OPERATIONS.labels(self._label(operation), type_name).observe(seconds)
+        metrics.operation_seconds(self._label(operation), type_name).observe(seconds)
         logger.info(
             "operation",
             request_id=request_id,
@@ -118,7 +132,7 @@ class GraphQLEndpoint:
             user_id=reply.signed_in and reply.signed_in.principal.user_id,
             organization_id=reply.signed_in and reply.signed_in.principal.organization_id,
             status=reply.status,
-            codes=reply.codes,
+            codes=codes,
             duration_ms=round(seconds * 1000, 2),
         )
 
@@ -152,9 +166,9 @@ def _refusal(error: BadRequest) -> Reply:
     return Reply(error.status, body, error.headers)
 
 
-def _request_id(scope: Scope) -> str:
+def _request_id(headers: Headers) -> str:
     """The client's request id where it is a harmless one, else a new one."""
-    given = header(scope, b"x-request-id")
+    given = header(headers, b"x-request-id")
     if given is not None and 1 <= len(given) <= 64 and given.isascii() and given.replace("-", "").isalnum():
         return given
-    return secrets.token_hex(12)
+    return f"{_PROCESS}{next(_REQUEST_NUMBERS):012x}"

@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
 from graphql.execution import execute
-from graphql.execution.values import VariableValues, get_variable_values
 
 from api.db.pools import Database, Snapshot, Statement
 from api.errors import Refused, RequestError
@@ -17,8 +16,6 @@ from api.http.documents import Document, Operation
 from api.http.requests import GraphQLRequest
 from api.reads.compiled.execution import run
 from api.services.commands import Writer
-
-NO_VARIABLES = VariableValues({}, {})
 
 logger = structlog.get_logger("tranche.operation")
 
@@ -67,21 +64,16 @@ class Operations:
         self, operation: Operation, request: GraphQLRequest, context: Context, *, debug: bool
     ) -> Result | None:
         """The response by the operation's plan; None where the resolvers must answer."""
-        node = operation.plans.operation
-        if node.variable_definitions:
-            variables = get_variable_values(self.schema, node.variable_definitions, request.variables)
-        else:
-            variables = NO_VARIABLES
-        if not isinstance(variables, VariableValues):
-            return None
-        plan = operation.plans.get(variables)
-        if plan is None:
+        variables = operation.plans.variables.read(request.variables)
+        plan = None if variables is None else operation.plans.get(variables)
+        if variables is None or plan is None:
             return None
         snapshot = Snapshot(self.database, context.principal.organization_id)
         try:
             data = await run(plan, snapshot, variables, role=context.principal.role, today=context.today)
         finally:
-            await snapshot.close()
+            if not plan.is_one_statement:
+                await snapshot.close()
         if data is None:
             return None
         body: dict[str, Any] = {"data": data}

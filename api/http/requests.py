@@ -1,7 +1,9 @@
 """Reading a GraphQL request off the wire; what is not one is refused with a status and a sentence."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,6 +14,9 @@ MEDIA_TYPE_GRAPHQL = "application/graphql-response+json"
 MEDIA_TYPE_JSON = "application/json"
 LENGTH_DIGITS_MAX = 18
 """How long a Content-Length is looked at: Python refuses to read numbers of thousands of digits."""
+
+KNOWN_HEADERS_MAX = 256
+"""How many values of a header are remembered with what they mean: clients send few different ones."""
 
 _REFUSED = re.compile(r";q=0(\.0*)?(;|$)")
 """The weight of a media range that is not acceptable."""
@@ -37,12 +42,19 @@ class GraphQLRequest:
     operation_name: str | None
 
 
-def header(scope: Scope, name: bytes) -> str | None:
-    """The value of a header; the first where there are several."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value.decode("latin-1"))
-    return None
+Headers = Mapping[bytes, bytes]
+"""A request's headers by their names in small letters."""
+
+
+def headers_of(scope: Scope) -> Headers:
+    """The headers of a request; of several of one name the first."""
+    return dict(reversed(scope["headers"]))
+
+
+def header(headers: Headers, name: bytes) -> str | None:
+    """The value of a header."""
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,13 @@ class Answer:
     media_type: str
     is_legacy: bool
 
+    @property
+    def content_type(self) -> bytes:
+        """The Content-Type of the answer."""
+        return f"{self.media_type}; charset=utf-8".encode()
 
+
+@lru_cache(maxsize=KNOWN_HEADERS_MAX)
 def negotiate(accept: str | None) -> Answer:
     """The media type for an Accept header; raises BadRequest (406) where none of ours is accepted."""
     if accept is None:
@@ -68,17 +86,15 @@ def negotiate(accept: str | None) -> Answer:
     raise BadRequest(406, f"The answer comes as {MEDIA_TYPE_GRAPHQL} or {MEDIA_TYPE_JSON}.")
 
 
-async def read_request(scope: Scope, receive: Receive, body_bytes_max: int) -> GraphQLRequest:
+async def read_request(scope: Scope, headers: Headers, receive: Receive, body_bytes_max: int) -> GraphQLRequest:
     """The request's parameters from its body or, for GET, its address; raises BadRequest."""
     if scope["method"] == "GET":
         return _from_address(scope["query_string"])
     if scope["method"] != "POST":
         raise BadRequest(405, "Send a POST, or a GET for a query.", Allow="GET, POST")
-    media_type, _, parameters = (header(scope, b"content-type") or "").partition(";")
-    charset = parameters.partition("charset=")[2].partition(";")[0].strip().strip('"').lower()
-    if media_type.strip().lower() != MEDIA_TYPE_JSON or charset not in ("", "utf-8", "utf8"):
+    if not _is_json(headers.get(b"content-type", b"")):
         raise BadRequest(415, f"Send the body as {MEDIA_TYPE_JSON} in UTF-8.")
-    body = await _read_body(scope, receive, body_bytes_max)
+    body = await _read_body(headers, receive, body_bytes_max)
     try:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -86,8 +102,16 @@ async def read_request(scope: Scope, receive: Receive, body_bytes_max: int) -> G
     return _check(payload)
 
 
-async def _read_body(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
-    length = header(scope, b"content-length")
+@lru_cache(maxsize=KNOWN_HEADERS_MAX)
+def _is_json(content_type: bytes) -> bool:
+    """Whether a Content-Type says that the body is JSON in UTF-8."""
+    media_type, _, parameters = content_type.decode("latin-1").lower().partition(";")
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip().strip('"')
+    return media_type.strip() == MEDIA_TYPE_JSON and charset in ("", "utf-8", "utf8")
+
+
+async def _read_body(headers: Headers, receive: Receive, bytes_max: int) -> bytes:
+    length = header(headers, b"content-length")
     if length is not None and length.isdecimal() and (len(length) > LENGTH_DIGITS_MAX or int(length) > bytes_max):
         raise BadRequest(413, f"The body is too long; at most {bytes_max} bytes are read.")
     chunks, size = [], 0

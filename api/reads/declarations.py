@@ -172,15 +172,15 @@ class Entity:
     scope_column: str | None = "organization_id"
     make: Callable[[Record], Any] = field(default=dict)
     action: str | None = None
+    id_type: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Finds the SQL type of the id."""
+        object.__setattr__(self, "id_type", "uuid" if isinstance(self.table.c.id.type, Uuid) else "bigint")
 
     def takes(self, row_id: object) -> bool:
         """Whether a row could have this id."""
         return isinstance(row_id, UUID) is (self.id_type == "uuid")
-
-    @property
-    def id_type(self) -> str:
-        """The SQL type of the id."""
-        return "uuid" if isinstance(self.table.c.id.type, Uuid) else "bigint"
 
 
 def table_of(table: type[SQLModel]) -> Table:

@@ -9,7 +9,6 @@ from graphql import (
     GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
-    VariableNode,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
@@ -21,6 +20,7 @@ from api.reads.compiled import nodes
 from api.reads.compiled.plain import DeclaredFields, PlainCompiler
 from api.reads.compiled.selection import Selection, UnsupportedError
 from api.reads.compiled.texts import CONVERTED_TYPES, TextCompiler
+from api.reads.compiled.variables import Arguments
 from api.reads.declarations import ENTITIES, Entity
 
 LEVELS_MAX = 15
@@ -69,7 +69,7 @@ class Compiler:
             raise UnsupportedError(f"the root field {name}")
         if isinstance(read, reads.ConnectionRead):
             return nodes.RootConnection(key, self._connection(read, definition, field_nodes))
-        arguments = _arguments(definition, field_nodes[0])
+        arguments = Arguments(definition, field_nodes[0])
         if isinstance(read, reads.RootOneRead):
             return nodes.RootRow(key, arguments, {read.entity: self._by_id(read.entity, field_nodes)})
         if isinstance(read, reads.AnyNodeRead):
@@ -139,7 +139,7 @@ class Compiler:
     def _deferred_batch(self, read: reads.BatchRead, definition: GraphQLField, field_nodes: Sequence[FieldNode]) -> int:
         number = self._reserve()
         shape = self.plain.shape(definition.type, field_nodes)
-        self.deferred[number] = nodes.DeferredBatch(read, _arguments(definition, field_nodes[0]), shape)
+        self.deferred[number] = nodes.DeferredBatch(read, Arguments(definition, field_nodes[0]), shape)
         return number
 
     def _defer_rows(self, entity_name: str, field_nodes: Sequence[FieldNode]) -> int:
@@ -232,7 +232,7 @@ class Compiler:
             raise UnsupportedError("the document has many connections")
         if read.action is not None:
             self.actions.add(read.action)
-        arguments = _arguments(definition, node)
+        arguments = Arguments(definition, node)
         connection = nodes.Connection(read, ENTITIES[read.entity], arguments, self._alias(), len(self.connections))
         self.connections.append(connection)
         return connection
@@ -292,14 +292,3 @@ class Compiler:
     def _alias(self) -> str:
         self._aliases += 1
         return f"t{self._aliases}"
-
-
-def _arguments(definition: GraphQLField, node: FieldNode) -> nodes.Arguments:
-    return nodes.Arguments(definition, node, any(_has_variable(argument.value) for argument in node.arguments or ()))
-
-
-def _has_variable(value: Any) -> bool:
-    if isinstance(value, VariableNode):
-        return True
-    parts = [*(getattr(value, "values", None) or ()), *(part.value for part in getattr(value, "fields", None) or ())]
-    return any(_has_variable(part) for part in parts)

@@ -1,6 +1,6 @@
 """Running a plan: its statements on one snapshot, its functions over their records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,7 +12,7 @@ from api.domain.access import Role, allows
 from api.errors import BadUserInput, Refused
 from api.reads import global_ids
 from api.reads.compiled import nodes
-from api.reads.compiled.plans import Plan, given_arguments
+from api.reads.compiled.plans import Plan
 from api.reads.compiled.shaping import DeviationError, State
 from api.reads.compiled.statements import RowStatements
 from api.reads.pages import NODES_MAX, PageRequest
@@ -70,45 +70,40 @@ class _Run:
         return shape(rows[0][0], rows[0][1], state) if connection.has_total else shape(rows, None, state)
 
     async def _node(self, number: int, root: nodes.RootRow, state: State) -> Any:
-        decoded = global_ids.decode(given_arguments(root.arguments, self.variables)["id"])
-        found = await self._rows(number, root, [decoded], state)
-        return found.get(decoded)
+        decoded = global_ids.decode(root.arguments.get(self.variables)["id"])
+        if decoded is None:
+            return None
+        type_name, row_id = decoded
+        if not self._may_find(root, type_name, row_id):
+            return None
+        sql, parameters = self.plan.rows[number, type_name].one(self.requests, self.snapshot.organization_id, row_id)
+        rows = await self._fetch(sql, parameters)
+        return self.plan.functions[f"root {number} {type_name}"](rows[0], state) if rows else None
 
     async def _nodes(self, number: int, root: nodes.RootRows, state: State) -> list[Any]:
-        ids = given_arguments(root.arguments, self.variables)["ids"]
+        ids = root.arguments.get(self.variables)["ids"]
         if len(ids) > NODES_MAX:
             raise DeviationError("too many ids")
         decoded = [global_ids.decode(global_id) for global_id in ids]
-        found = await self._rows(number, root, decoded, state)
-        return [found.get(one) for one in decoded]
-
-    async def _rows(
-        self,
-        number: int,
-        root: nodes.RootRow | nodes.RootRows,
-        decoded: Sequence[tuple[str, global_ids.RowId] | None],
-        state: State,
-    ) -> Mapping[Any, Any]:
-        """The rows behind decoded global ids, one statement for each type among them."""
+        wanted: dict[str, list[global_ids.RowId]] = {}
+        for type_name, row_id in filter(None, decoded):
+            if self._may_find(root, type_name, row_id):
+                wanted.setdefault(type_name, []).append(row_id)
         found: dict[Any, Any] = {}
-        for type_name in dict.fromkeys(one[0] for one in decoded if one is not None):
-            if type_name not in root.by_type:
-                continue
-            entity = root.by_type[type_name][0]
-            if entity.action is not None and not allows(self.role, entity.action):
-                continue
-            ids = [one[1] for one in decoded if one is not None and one[0] == type_name and entity.takes(one[1])]
-            if not ids:
-                continue
-            statements, organization_id = self.plan.rows[number, type_name], self.snapshot.organization_id
-            if len(ids) == 1:
-                sql, parameters = statements.one(self.requests, organization_id, ids[0])
-            else:
-                sql, parameters = statements.many(self.requests, organization_id, ids)
+        for type_name, row_ids in wanted.items():
+            statements = self.plan.rows[number, type_name]
+            sql, parameters = statements.many(self.requests, self.snapshot.organization_id, row_ids)
             shape = self.plan.functions[f"root {number} {type_name}"]
             for row in await self._fetch(sql, parameters):
                 found[type_name, row[0]] = shape(row, state)
-        return found
+        return [found.get(one) for one in decoded]
+
+    def _may_find(self, root: nodes.RootRow | nodes.RootRows, type_name: str, row_id: global_ids.RowId) -> bool:
+        """Whether a global id could be of a row that the root field shows, and the caller may see."""
+        if type_name not in root.by_type:
+            return False
+        entity = root.by_type[type_name][0]
+        return entity.takes(row_id) and (entity.action is None or allows(self.role, entity.action))
 
     async def _answer(self, number: int, waiting: nodes.Waiting, state: State) -> None:
         """Fills in a deferred field wherever it is waited for, with one statement."""
@@ -118,7 +113,7 @@ class _Run:
         if isinstance(waiting, nodes.DeferredBatch):
             given = {
                 waiting.read.argument_names[name]: value
-                for name, value in given_arguments(waiting.arguments, self.variables).items()
+                for name, value in waiting.arguments.get(self.variables).items()
             }
             arguments = waiting.read.arguments(given, self.today)
             answers = await waiting.read.fetch(self.snapshot, keys, arguments)

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import FieldNode, GraphQLField
-
+from api.reads.compiled.variables import Arguments
 from api.reads.declarations import BatchRead, ConnectionRead, Entity, Record
 
 
@@ -128,7 +127,7 @@ class Connection:
 
     read: ConnectionRead
     entity: Entity
-    arguments: "Arguments"
+    arguments: Arguments
     alias: str
     number: int
     layout: Layout = field(default_factory=Layout)
@@ -169,7 +168,7 @@ class DeferredBatch:
     """What answers a deferred field: the batch, its arguments, and the shape of what it makes."""
 
     read: BatchRead
-    arguments: "Arguments"
+    arguments: Arguments
     shape: "Shape"
 
 
@@ -228,16 +227,6 @@ class Nullable:
 
 Shape = Leaf | ListOf | Plain | Nullable
 Part = Value | Text | Constant | Computed | Row | Nested | Deferred
-
-
-@dataclass(slots=True)
-class Arguments:
-    """The arguments of a field: known once where no variable is among them, else worked out for each request."""
-
-    definition: GraphQLField
-    node: FieldNode
-    has_variables: bool
-    fixed: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import DocumentNode, FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues
 
 from api.errors import BadUserInput
 from api.reads.compiled import nodes
@@ -14,6 +14,7 @@ from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.selection import Selection, UnsupportedError, condition_variables
 from api.reads.compiled.shaping import Shaper
 from api.reads.compiled.statements import ConnectionStatements, RowStatements
+from api.reads.compiled.variables import Variables
 from api.reads.declarations import Order
 from api.reads.pages import PageRequest, page_request
 
@@ -60,10 +61,12 @@ class OperationPlans:
     declared: DeclaredFields
     document: DocumentNode
     operation: OperationDefinitionNode
+    variables: Variables = field(init=False)
     _conditions: frozenset[str] = field(init=False)
     _variants: dict[tuple[Any, ...], Plan | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.variables = Variables(self.schema, self.operation.variable_definitions or ())
         self._conditions = condition_variables(self.document.definitions)
 
     def get(self, variables: VariableValues) -> Plan | None:
@@ -113,17 +116,8 @@ class OperationPlans:
         return Plan(roots, compiler.connections, compiler.deferred, actions, functions, fixed, statements, rows)
 
 
-def given_arguments(arguments: nodes.Arguments, variables: VariableValues | None) -> Mapping[str, Any]:
-    """The coerced arguments of a field by their GraphQL names; worked out once where they hold no variable."""
-    if arguments.has_variables:
-        return get_argument_values(arguments.definition, arguments.node, variables)
-    if arguments.fixed is None:
-        arguments.fixed = get_argument_values(arguments.definition, arguments.node)
-    return arguments.fixed
-
-
 def _page(connection: nodes.Connection, variables: VariableValues | None) -> PageRequest:
-    given = given_arguments(connection.arguments, variables)
+    given = connection.arguments.get(variables)
     order = given.get("orderBy")
     return page_request(
         connection.read,
