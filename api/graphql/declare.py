@@ -27,8 +27,8 @@ from api.reads import global_ids
 from api.reads.declarations import (
     ENTITIES,
     AttributeEdgeRead,
-    BatchFetch,
     BatchRead,
+    BatchSelect,
     ColumnRead,
     ComputedRead,
     ConnectionRead,
@@ -131,23 +131,22 @@ def to_one(description: str, type_name: str, *, by: str) -> Any:
 
 def batch(
     description: str,
-    *columns: str,
-    fetch: BatchFetch,
+    select: BatchSelect,
+    *,
     make: Callable[[Any, dict[str, Any]], Any],
     arguments: list[StrawberryArgument] | None = None,
 ) -> Any:
-    """A field that ``fetch`` answers for all parents at once, by the values of their ``columns``.
+    """A field answered from other rows that belong to the row, for all parents at once.
 
-    ``make`` turns an answer (None where there is none) and the arguments into what the field shows. An argument
-    ``as_of`` is today unless given.
+    ``make`` turns what ``select`` answers and the arguments into what the field shows. An argument ``as_of`` is today
+    unless given.
     """
     names = {to_camel_case(declared.python_name): declared.python_name for declared in arguments or ()}
-    read = BatchRead(columns, fetch, make, names)
+    read = BatchRead(select, make, names)
 
     async def resolve(_field: ReadField, source: Any, info: Info, given: dict[str, Any]) -> Any:
-        key = source.row[columns[0]] if len(columns) == 1 else tuple(source.row[name] for name in columns)
         answered = read.arguments(given, info.context.today)
-        return make(await info.context.loaders.batch(read, key, answered), answered)
+        return make(await info.context.loaders.batch(read, source.row["id"], answered), answered)
 
     return ReadField.declare(read, resolve, description, arguments or [])
 

@@ -17,7 +17,7 @@ from api.graphql.filters import any_of, at_least, at_most, contains
 from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
 from api.graphql.scalars import BigInt, CurrencyCode
-from api.reads.reserves import NO_RESERVES, fetch_reserves
+from api.reads.reserves import FUND_RESERVES
 from api.services import funds
 
 if TYPE_CHECKING:
@@ -78,9 +78,8 @@ class Fund(Node):
     )
     reserves: ReserveTotals = batch(
         "Its reserves over all companies.",
-        "id",
-        fetch=fetch_reserves,
-        make=lambda found, _given: ReserveTotals(**vars(found or NO_RESERVES)),
+        FUND_RESERVES,
+        make=lambda found, _given: ReserveTotals(**vars(found)),
     )
 
 

@@ -10,7 +10,7 @@ import strawberry
 
 from api import tables
 from api.domain.money import Cents, ratio_or_none
-from api.domain.performance import NO_TOTALS, Totals
+from api.domain.performance import Totals
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.declare import (
     argument,
@@ -28,7 +28,7 @@ from api.graphql.funds import Fund
 from api.graphql.nodes import Node
 from api.graphql.scalars import BigInt, CurrencyCode
 from api.reads.declarations import Record
-from api.reads.totals import ExposureGroup, fetch_exposures, fetch_holding_totals, fetch_portfolio_totals
+from api.reads.totals import EXPOSURES, HOLDING_TOTALS, PORTFOLIO_TOTALS, ExposureGroup
 
 
 @strawberry.enum(description="Whether a holding is still held.")
@@ -94,8 +94,7 @@ class Exposure:
     fund: Fund | None = attribute_edge("The fund, where the breakdown is by FUND.", "Fund", by="fund_id")
 
 
-def _performance(found: Totals | None, given: dict[str, Any]) -> PerformanceTotals:
-    totals = found or NO_TOTALS
+def _performance(totals: Totals, given: dict[str, Any]) -> PerformanceTotals:
     return PerformanceTotals(
         as_of=given["as_of"],
         committed_cents=totals.committed_cents,
@@ -111,8 +110,8 @@ def _performance(found: Totals | None, given: dict[str, Any]) -> PerformanceTota
     )
 
 
-def _exposures(groups: list[ExposureGroup] | None, given: dict[str, Any]) -> list[Exposure]:
-    nav = sum(group.totals.nav_cents or 0 for group in groups or ())
+def _exposures(groups: list[ExposureGroup], given: dict[str, Any]) -> list[Exposure]:
+    nav = sum(group.totals.nav_cents or 0 for group in groups)
     return [
         Exposure(
             label=group.label,
@@ -121,7 +120,7 @@ def _exposures(groups: list[ExposureGroup] | None, given: dict[str, Any]) -> lis
             nav_share=ratio_or_none(group.totals.nav_cents, nav),
             fund_id=group.fund_id,
         )
-        for group in groups or ()
+        for group in groups
     ]
 
 
@@ -187,8 +186,7 @@ class Holding(Node):
     )
     totals: PerformanceTotals = batch(
         "Its totals on a date.",
-        "id",
-        fetch=fetch_holding_totals,
+        HOLDING_TOTALS,
         make=_performance,
         arguments=[
             _AS_OF,
@@ -240,15 +238,13 @@ class Portfolio(Node):
     )
     totals: PerformanceTotals = batch(
         "Its totals on a date: the sum of its holdings' latest statements.",
-        "id",
-        fetch=fetch_portfolio_totals,
+        PORTFOLIO_TOTALS,
         make=_performance,
         arguments=[_AS_OF],
     )
     exposure: list[Exposure] = batch(
         "Its holdings grouped by something that their funds have in common, largest NAV first.",
-        "id",
-        fetch=fetch_exposures,
+        EXPOSURES,
         make=_exposures,
         arguments=[argument("by", ExposureDimension, "What to group by."), _AS_OF],
     )

@@ -4,18 +4,15 @@ Declared once, beside the type in ``api/graphql``, and used by every path that a
 types are GraphQL's, names of columns are the table's.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Table, Uuid
 from sqlmodel import SQLModel
-
-if TYPE_CHECKING:
-    from api.db.pools import Snapshot
 
 Record = Mapping[str, Any]
 
@@ -94,25 +91,29 @@ class ConnectionRead:
     action: str | None = None
 
 
-class BatchFetch(Protocol):
-    """Answers a batch field for all parents with one statement: what belongs to each key."""
+@dataclass(frozen=True, slots=True)
+class BatchSelect:
+    """What belongs to a row, out of other rows: the SQL that finds it, and what is made of what it finds.
 
-    def __call__(
-        self, snapshot: "Snapshot", keys: Sequence[Any], arguments: Mapping[str, Any], /
-    ) -> Awaitable[Mapping[Any, Any]]:
-        """The answer by key; a key without one is left out."""
+    ``sql`` gives for a field's arguments a SELECT of one ROW(...) each. In it stand ``{organization}``, ``{key}`` (the
+    id of the row that it belongs to), and the names of the arguments that are bound, with their SQL types in ``types``.
+    ``answer`` makes something of the rows, whose columns come by position.
+    """
+
+    sql: Callable[[Mapping[str, Any]], str]
+    answer: Callable[[Sequence[Sequence[Any]]], Any]
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRead:
-    """A field answered for all parents together: ``key_columns`` of the row in, an answer by key out.
+    """A field answered from other rows, for all parents with one statement.
 
-    ``make`` turns an answer (None where there is none) and the arguments into what the field shows;
-    ``argument_names`` are Python's by GraphQL's.
+    ``make`` turns what ``select`` answers and the arguments into what the field shows; ``argument_names`` are Python's
+    by GraphQL's.
     """
 
-    key_columns: tuple[str, ...]
-    fetch: BatchFetch
+    select: BatchSelect
     make: Callable[[Any, dict[str, Any]], Any]
     argument_names: Mapping[str, str]
 

@@ -9,6 +9,7 @@ from typing import Any
 from aiodataloader import DataLoader
 
 from api.db.pools import Database, Snapshot
+from api.reads.batches import batch_sql
 from api.reads.declarations import ENTITIES, BatchRead, Record
 from api.reads.pages import Page, PageRequest, by_ids_sql, count_sql, cut, page_sql
 
@@ -97,8 +98,9 @@ class Loaders:
 
     async def _load_batch(self, about: tuple[BatchRead, Mapping[str, Any]], keys: Sequence[Any]) -> list[Any]:
         read, arguments = about
-        answers = await read.fetch(self.snapshot, keys, arguments)
-        return [answers.get(key) for key in keys]
+        sql, parameters = batch_sql(read.select, arguments, self.organization_id, keys)
+        answers = {row[0]: read.select.answer(row[1]) for row in await self.snapshot.fetch(sql, *parameters)}
+        return [answers[key] for key in keys]
 
 
 def _identity(request: PageRequest) -> str:

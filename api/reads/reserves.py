@@ -1,11 +1,11 @@
 """A fund's reserves over all its companies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.db.pools import Snapshot
 from api.domain.money import within_limit
+from api.reads.declarations import BatchSelect
 
 
 @dataclass(frozen=True)
@@ -18,26 +18,22 @@ class Reserves:
     company_count: int
 
 
-NO_RESERVES = Reserves(0, 0, 0, 0)
-
-
-async def fetch_reserves(snapshot: Snapshot, keys: Sequence[Any], _arguments: Mapping[str, Any]) -> dict[Any, Reserves]:
-    """The reserves of the funds with these ids; raises Refused (LIMIT_EXCEEDED) beyond 64 bits."""
-    rows = await snapshot.fetch(
-        """
-        SELECT fund_id, sum(planned_reserves_cents) AS planned, sum(deployed_reserves_cents) AS deployed,
-          count(*) AS companies
-        FROM portfolio_companies WHERE organization_id = $1 AND fund_id = ANY ($2::bigint[]) GROUP BY fund_id
-        """,
-        snapshot.organization_id,
-        list(keys),
+def _reserves(rows: Sequence[Sequence[Any]]) -> Reserves:
+    """The reserves in the only row; raises Refused (LIMIT_EXCEEDED) beyond 64 bits."""
+    planned, deployed, company_count = rows[0]
+    return Reserves(
+        within_limit(int(planned)), within_limit(int(deployed)), within_limit(int(planned - deployed)), company_count
     )
-    return {
-        row["fund_id"]: Reserves(
-            within_limit(int(row["planned"])),
-            within_limit(int(row["deployed"])),
-            within_limit(int(row["planned"] - row["deployed"])),
-            row["companies"],
-        )
-        for row in rows
-    }
+
+
+FUND_RESERVES = BatchSelect(
+    lambda _arguments: (
+        """
+    SELECT ROW(coalesce(sum(planned_reserves_cents), 0), coalesce(sum(deployed_reserves_cents), 0), count(*))
+    FROM portfolio_companies AS company
+    WHERE company.organization_id = {organization} AND company.fund_id = {key}
+    """
+    ),
+    _reserves,
+)
+"""The reserves of a fund."""

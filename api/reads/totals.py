@@ -1,28 +1,27 @@
 """Totals of holdings, portfolios and exposures: each holding by its latest statement on or before a date."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.db.pools import Snapshot
 from api.domain.performance import Totals, totals
+from api.reads.declarations import BatchSelect
 
-_LATEST_STATEMENTS = """
+_HOLDINGS = """
 FROM portfolio_funds AS holding
 LEFT JOIN LATERAL (
-  SELECT * FROM holding_statements AS statement
-  WHERE statement.organization_id = $1 AND statement.holding_id = holding.id AND statement.as_of <= $3
+  SELECT id, committed_cents, paid_in_cents, distributed_cents, nav_cents FROM holding_statements AS statement
+  WHERE statement.organization_id = {organization} AND statement.holding_id = holding.id
+    AND statement.as_of <= {as_of}
   ORDER BY statement.as_of DESC LIMIT 1
 ) AS statement ON true
 """
 
 _SUMS = """
-count(statement.id) AS statement_count,
+count(*), count(statement.id),
 count(*) FILTER (WHERE statement.id IS NULL OR statement.committed_cents IS NULL OR statement.paid_in_cents IS NULL
-  OR statement.distributed_cents IS NULL OR statement.nav_cents IS NULL) AS incomplete_count,
-sum(statement.committed_cents) AS committed, sum(statement.paid_in_cents) AS paid_in,
-sum(statement.distributed_cents) AS distributed, sum(statement.nav_cents) AS nav
+  OR statement.distributed_cents IS NULL OR statement.nav_cents IS NULL),
+sum(statement.committed_cents), sum(statement.paid_in_cents), sum(statement.distributed_cents), sum(statement.nav_cents)
 """
 
 DIMENSIONS = {
@@ -44,62 +43,46 @@ class ExposureGroup:
     totals: Totals
 
 
-async def fetch_holding_totals(
-    snapshot: Snapshot, keys: Sequence[Any], arguments: Mapping[str, Any]
-) -> dict[Any, Totals]:
-    """The totals of the holdings with these ids as of a date; raises Refused (LIMIT_EXCEEDED) beyond 64 bits."""
-    return await _fetch(snapshot, "holding.id", keys, arguments)
-
-
-async def fetch_portfolio_totals(
-    snapshot: Snapshot, keys: Sequence[Any], arguments: Mapping[str, Any]
-) -> dict[Any, Totals]:
-    """The totals of the portfolios with these ids as of a date; raises Refused (LIMIT_EXCEEDED) beyond 64 bits."""
-    return await _fetch(snapshot, "holding.portfolio_id", keys, arguments)
-
-
-async def _fetch(snapshot: Snapshot, key: str, keys: Sequence[Any], arguments: Mapping[str, Any]) -> dict[Any, Totals]:
-    rows = await snapshot.fetch(
-        f"SELECT {key} AS key, {_SUMS} {_LATEST_STATEMENTS}"
-        f" WHERE holding.organization_id = $1 AND {key} = ANY ($2::bigint[]) GROUP BY 1",
-        snapshot.organization_id,
-        list(keys),
-        arguments["as_of"],
-    )
-    return {row["key"]: _totals(row) for row in rows}
-
-
-async def fetch_exposures(
-    snapshot: Snapshot, keys: Sequence[Any], arguments: Mapping[str, Any]
-) -> dict[Any, list[ExposureGroup]]:
-    """The portfolios' holdings grouped by a dimension of their funds, largest NAV first."""
-    dimension = arguments["by"]
-    label = DIMENSIONS[dimension]
-    fund_id = "fund.id" if dimension == "FUND" else "NULL::bigint"
-    rows = await snapshot.fetch(
-        f"SELECT holding.portfolio_id AS key, {label} AS label, {fund_id} AS fund_id, count(*) AS holdings, {_SUMS}"
-        f" {_LATEST_STATEMENTS} JOIN funds AS fund ON fund.organization_id = $1 AND fund.id = holding.fund_id"
-        " WHERE holding.organization_id = $1 AND holding.portfolio_id = ANY ($2::bigint[])"
-        " GROUP BY 1, 2, 3 ORDER BY nav DESC NULLS LAST, label NULLS LAST, fund_id",
-        snapshot.organization_id,
-        list(keys),
-        arguments["as_of"],
-    )
-    groups: dict[Any, list[ExposureGroup]] = defaultdict(list)
-    for row in rows:
-        groups[row["key"]].append(ExposureGroup(row["label"], row["fund_id"], row["holdings"], _totals(row)))
-    return groups
-
-
-def _totals(row: Any) -> Totals:
-    def whole(name: str) -> int | None:
-        return None if row[name] is None else int(row[name])
-
+def _totals(rows: Sequence[Sequence[Any]]) -> Totals:
+    """The totals in the first of the rows; raises Refused (LIMIT_EXCEEDED) beyond 64 bits."""
+    _, statement_count, incomplete_count, *sums = rows[0]
+    committed, paid_in, distributed, nav = (None if value is None else int(value) for value in sums)
     return totals(
-        committed=whole("committed"),
-        paid_in=whole("paid_in"),
-        distributed=whole("distributed"),
-        nav=whole("nav"),
-        statement_count=row["statement_count"],
-        incomplete_count=row["incomplete_count"],
+        committed=committed,
+        paid_in=paid_in,
+        distributed=distributed,
+        nav=nav,
+        statement_count=statement_count,
+        incomplete_count=incomplete_count,
     )
+
+
+def _exposure(rows: Sequence[Sequence[Any]]) -> list[ExposureGroup]:
+    return [ExposureGroup(label, fund_id, sums[0], _totals([sums])) for label, fund_id, *sums in rows]
+
+
+def _exposure_sql(arguments: Mapping[str, Any]) -> str:
+    label = DIMENSIONS[arguments["by"]]
+    fund_id = "fund.id" if arguments["by"] == "FUND" else "NULL::bigint"
+    return (
+        f"SELECT ROW({label}, {fund_id}, {_SUMS}) {_HOLDINGS}"
+        " JOIN funds AS fund ON fund.organization_id = {organization} AND fund.id = holding.fund_id"
+        " WHERE holding.organization_id = {organization} AND holding.portfolio_id = {key}"
+        f" GROUP BY {label}, {fund_id}"
+        f" ORDER BY sum(statement.nav_cents) DESC NULLS LAST, {label} NULLS LAST, {fund_id}"
+    )
+
+
+def _totals_by(column: str) -> BatchSelect:
+    where = f" WHERE holding.organization_id = {{organization}} AND {column} = {{key}}"
+    return BatchSelect(lambda _arguments: f"SELECT ROW({_SUMS}) {_HOLDINGS} {where}", _totals, {"as_of": "date"})
+
+
+HOLDING_TOTALS = _totals_by("holding.id")
+"""The totals of a holding as of a date."""
+
+PORTFOLIO_TOTALS = _totals_by("holding.portfolio_id")
+"""The totals of a portfolio as of a date."""
+
+EXPOSURES = BatchSelect(_exposure_sql, _exposure, {"as_of": "date"})
+"""A portfolio's holdings grouped by a dimension of their funds, largest NAV first."""

@@ -27,6 +27,7 @@ LEVELS_MAX = 15
 COLUMNS_MAX = 400
 JOINS_MAX = 12
 CONNECTIONS_MAX = 60
+BATCHES_MAX = 60
 
 PASSED_TYPES = frozenset({"String", "Int", "Boolean", "CurrencyCode", "Date", "JSON", "ID"})
 """Leaves that are written as PostgreSQL and asyncpg give them: orjson writes dates as the schema does."""
@@ -41,6 +42,7 @@ class Compiler:
     declared: DeclaredFields
     selection: Selection
     connections: list[nodes.Connection] = field(default_factory=list)
+    batches: list[nodes.Batch] = field(default_factory=list)
     deferred: list[nodes.Waiting] = field(default_factory=list)
     actions: set[str] = field(default_factory=set)
     _aliases: int = 0
@@ -132,15 +134,25 @@ class Compiler:
             case reads.ConnectionRead() as read:
                 return self._nested(read, alias, layout, definition, field_nodes)
             case reads.BatchRead() as read:
-                keys = tuple(layout.index(f"{alias}.{column}") for column in read.key_columns)
-                return nodes.Deferred(self._deferred_batch(read, definition, field_nodes), keys)
+                return self._batch(read, alias, layout, definition, field_nodes)
         raise UnsupportedError(f"the field {type_.name}.{name}")
 
-    def _deferred_batch(self, read: reads.BatchRead, definition: GraphQLField, field_nodes: Sequence[FieldNode]) -> int:
-        number = self._reserve()
+    def _batch(
+        self,
+        read: reads.BatchRead,
+        alias: str,
+        layout: nodes.Layout,
+        definition: GraphQLField,
+        field_nodes: Sequence[FieldNode],
+    ) -> nodes.Batch:
+        if len(self.batches) >= BATCHES_MAX:
+            raise UnsupportedError("the document has many batches")
         shape = self.plain.shape(definition.type, field_nodes)
-        self.deferred[number] = nodes.DeferredBatch(read, Arguments(definition, field_nodes[0]), shape)
-        return number
+        arguments = Arguments(definition, field_nodes[0])
+        batch = nodes.Batch(read, arguments, f"{alias}.id", len(self.batches), layout.slot(), shape)
+        self.batches.append(batch)
+        layout.batches[batch.index] = batch
+        return batch
 
     def _defer_rows(self, entity_name: str, field_nodes: Sequence[FieldNode]) -> int:
         number = self._reserve()

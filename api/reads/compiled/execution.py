@@ -14,8 +14,8 @@ from api.reads import global_ids
 from api.reads.compiled import nodes
 from api.reads.compiled.plans import Plan
 from api.reads.compiled.shaping import DeviationError, State
-from api.reads.compiled.statements import RowStatements
-from api.reads.pages import NODES_MAX, PageRequest
+from api.reads.compiled.statements import RowStatements, Wanted
+from api.reads.pages import NODES_MAX
 
 
 async def run(
@@ -25,7 +25,7 @@ async def run(
     if not all(allows(role, action) for action in plan.actions):
         return None
     try:
-        return await _Run(plan, snapshot, variables, role, today, plan.page_requests(variables)).data()
+        return await _Run(plan, snapshot, variables, role, plan.wanted(variables, today)).data()
     except (DeviationError, BadUserInput, Refused):
         return None
 
@@ -36,11 +36,10 @@ class _Run:
     snapshot: Snapshot
     variables: VariableValues
     role: Role
-    today: date
-    requests: Sequence[PageRequest]
+    wanted: Wanted
 
     async def data(self) -> dict[str, Any]:
-        state = State(self.requests, len(self.plan.deferred))
+        state = State(self.wanted.pages, [arguments for _, arguments in self.wanted.batches], len(self.plan.deferred))
         data: dict[str, Any] = {}
         for number, root in enumerate(self.plan.roots):
             match root:
@@ -64,7 +63,7 @@ class _Run:
         return await self.snapshot.fetch(sql, *parameters)
 
     async def _connection(self, number: int, connection: nodes.Connection, state: State) -> Any:
-        sql, parameters = self.plan.statements[number].get(self.requests, self.snapshot.organization_id)
+        sql, parameters = self.plan.statements[number].get(self.wanted, self.snapshot.organization_id)
         rows = await self._fetch(sql, parameters)
         shape = self.plan.functions[f"root {number}"]
         return shape(rows[0][0], rows[0][1], state) if connection.has_total else shape(rows, None, state)
@@ -76,7 +75,7 @@ class _Run:
         type_name, row_id = decoded
         if not self._may_find(root, type_name, row_id):
             return None
-        sql, parameters = self.plan.rows[number, type_name].one(self.requests, self.snapshot.organization_id, row_id)
+        sql, parameters = self.plan.rows[number, type_name].one(self.wanted, self.snapshot.organization_id, row_id)
         rows = await self._fetch(sql, parameters)
         return self.plan.functions[f"root {number} {type_name}"](rows[0], state) if rows else None
 
@@ -92,7 +91,7 @@ class _Run:
         found: dict[Any, Any] = {}
         for type_name, row_ids in wanted.items():
             statements = self.plan.rows[number, type_name]
-            sql, parameters = statements.many(self.requests, self.snapshot.organization_id, row_ids)
+            sql, parameters = statements.many(self.wanted, self.snapshot.organization_id, row_ids)
             shape = self.plan.functions[f"root {number} {type_name}"]
             for row in await self._fetch(sql, parameters):
                 found[type_name, row[0]] = shape(row, state)
@@ -110,20 +109,10 @@ class _Run:
         pending = state.pending[number]
         shape = self.plan.functions[f"deferred {number}"]
         keys = list(dict.fromkeys(wanted for _, _, wanted in pending if wanted is not None))
-        if isinstance(waiting, nodes.DeferredBatch):
-            given = {
-                waiting.read.argument_names[name]: value
-                for name, value in waiting.arguments.get(self.variables).items()
-            }
-            arguments = waiting.read.arguments(given, self.today)
-            answers = await waiting.read.fetch(self.snapshot, keys, arguments)
-            for answer, key, wanted in pending:
-                answer[key] = shape(waiting.read.make(answers.get(wanted), arguments), state)
-            return
         if not isinstance(waiting, nodes.DeferredRows) or not keys:
             return
         statements = RowStatements(waiting.entity, waiting.layout)
-        sql, parameters = statements.many(self.requests, self.snapshot.organization_id, keys)
+        sql, parameters = statements.many(self.wanted, self.snapshot.organization_id, keys)
         rows = {row[0]: row for row in await self._fetch(sql, parameters)}
         for answer, key, wanted in pending:
             row = rows.get(wanted)

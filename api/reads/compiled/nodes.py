@@ -17,6 +17,7 @@ class Layout:
     nested: dict[int, "Connection"] = field(default_factory=dict)
     texts: dict[int, "TextParts"] = field(default_factory=dict)
     totals: dict[int, "Connection"] = field(default_factory=dict)
+    batches: dict[int, "Batch"] = field(default_factory=dict)
 
     def index(self, expression: str) -> int:
         """Where the expression stands, added if it is new."""
@@ -156,19 +157,17 @@ class Nested:
 
 
 @dataclass(frozen=True, slots=True)
-class Deferred:
-    """A field that is answered for all rows together, once they are there: by a batch, or by the rows of an entity."""
+class Batch:
+    """A field answered from other rows: where the array of them stands, and the shape of what is made of them.
 
-    number: int
-    key_indexes: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class DeferredBatch:
-    """What answers a deferred field: the batch, its arguments, and the shape of what it makes."""
+    ``key`` is the SQL of the id of the row that they belong to.
+    """
 
     read: BatchRead
     arguments: Arguments
+    key: str
+    number: int
+    index: int
     shape: "Shape"
 
 
@@ -186,7 +185,7 @@ class Pending:
     """The place of a deferred field whose answer is not compiled yet."""
 
 
-Waiting = DeferredBatch | DeferredRows | Pending
+Waiting = DeferredRows | Pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +225,7 @@ class Nullable:
 
 
 Shape = Leaf | ListOf | Plain | Nullable
-Part = Value | Text | Constant | Computed | Row | Nested | Deferred
+Part = Value | Text | Constant | Computed | Row | Nested | Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from graphql import DocumentNode, FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode
@@ -13,9 +14,9 @@ from api.reads.compiled.compiler import Compiler
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.selection import Selection, UnsupportedError, condition_variables
 from api.reads.compiled.shaping import Shaper
-from api.reads.compiled.statements import ConnectionStatements, RowStatements
+from api.reads.compiled.statements import ConnectionStatements, RowStatements, Wanted
 from api.reads.compiled.variables import Variables
-from api.reads.declarations import Order
+from api.reads.declarations import BatchSelect, Order
 from api.reads.pages import PageRequest, page_request
 
 VARIANTS_MAX = 16
@@ -31,6 +32,7 @@ class Plan:
 
     roots: Sequence[nodes.Root]
     connections: Sequence[nodes.Connection]
+    batches: Sequence[nodes.Batch]
     deferred: Sequence[nodes.Waiting]
     actions: frozenset[str]
     functions: Mapping[str, Any]
@@ -45,12 +47,13 @@ class Plan:
         # The nodes behind several ids may be of several types, each a statement.
         return is_one and not isinstance(self.roots[0], nodes.RootRows)
 
-    def page_requests(self, variables: VariableValues) -> list[PageRequest]:
-        """The page of each connection; raises BadUserInput."""
-        return [
+    def wanted(self, variables: VariableValues, today: date) -> Wanted:
+        """The pages and batches that these variables ask for; raises BadUserInput."""
+        pages = [
             fixed or _page(connection, variables)
             for connection, fixed in zip(self.connections, self.fixed_requests, strict=True)
         ]
+        return Wanted(pages, [_batch(batch, variables, today) for batch in self.batches])
 
 
 @dataclass(slots=True)
@@ -101,8 +104,9 @@ class OperationPlans:
             for connection in compiler.connections
         ]
         functions = _functions(roots, compiler.deferred)
+        has_fixed_shape = None not in fixed and not compiler.batches
         statements = {
-            number: ConnectionStatements(root.connection, has_fixed_shape=None not in fixed)
+            number: ConnectionStatements(root.connection, has_fixed_shape=has_fixed_shape)
             for number, root in enumerate(roots)
             if isinstance(root, nodes.RootConnection)
         }
@@ -113,7 +117,17 @@ class OperationPlans:
             for type_name, (entity, layout, _) in root.by_type.items()
         }
         actions = frozenset(compiler.actions)
-        return Plan(roots, compiler.connections, compiler.deferred, actions, functions, fixed, statements, rows)
+        return Plan(
+            roots,
+            compiler.connections,
+            compiler.batches,
+            compiler.deferred,
+            actions,
+            functions,
+            fixed,
+            statements,
+            rows,
+        )
 
 
 def _page(connection: nodes.Connection, variables: VariableValues | None) -> PageRequest:
@@ -130,6 +144,12 @@ def _page(connection: nodes.Connection, variables: VariableValues | None) -> Pag
     )
 
 
+def _batch(batch: nodes.Batch, variables: VariableValues, today: date) -> tuple[BatchSelect, Mapping[str, Any]]:
+    names = batch.read.argument_names
+    given = {names[name]: value for name, value in batch.arguments.get(variables).items()}
+    return batch.read.select, batch.read.arguments(given, today)
+
+
 def _functions(roots: Sequence[nodes.Root], deferred: Sequence[nodes.Waiting]) -> Mapping[str, Any]:
     """The shaping functions, by ``root N``, ``root N TYPE`` and ``deferred N``."""
     shaper, names = Shaper(), {}
@@ -140,8 +160,6 @@ def _functions(roots: Sequence[nodes.Root], deferred: Sequence[nodes.Waiting]) -
             for type_name, (_, _, row) in root.by_type.items():
                 names[f"root {number} {type_name}"] = shaper.row(row)
     for number, waiting in enumerate(deferred):
-        if isinstance(waiting, nodes.DeferredBatch):
-            names[f"deferred {number}"] = shaper.shape(waiting.shape)
-        elif isinstance(waiting, nodes.DeferredRows):
+        if isinstance(waiting, nodes.DeferredRows):
             names[f"deferred {number}"] = shaper.row(waiting.row)
     return shaper.functions(names)

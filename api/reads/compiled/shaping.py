@@ -1,6 +1,7 @@
 """From the nodes of a plan to Python source that turns records into the answer.
 
-Only names and numbers made here, and response keys as string literals, go into the source; values never do.
+Only names and numbers made here, and response keys as string literals, go into the source; values never do. What
+PostgreSQL has made as text needs no source: compiling one costs as much as all else in making a plan.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +22,13 @@ class DeviationError(Exception):
 
 
 class State:
-    """One run of a plan: the pages asked for, and what is still to be answered."""
+    """One run of a plan: the pages asked for, the arguments of its batches, and what is still to be answered."""
 
-    __slots__ = ("pending", "requests")
+    __slots__ = ("batches", "pending", "requests")
 
-    def __init__(self, requests: Sequence[Any], deferred_count: int) -> None:
+    def __init__(self, requests: Sequence[Any], batches: Sequence[Mapping[str, Any]], deferred_count: int) -> None:
         self.requests = requests
+        self.batches = batches
         self.pending: list[list[tuple[dict[str, Any], str, Any]]] = [[] for _ in range(deferred_count)]
 
 
@@ -46,6 +48,42 @@ def cursor(order: Any, key: Any, row_id: Any) -> str:
     return cursors.encode(order, (key, row_id))
 
 
+def text_row(index: int) -> Callable[[Any, State], orjson.Fragment]:
+    """A function (record, state) -> the row whose text is in the record."""
+    return lambda record, _state: orjson.Fragment(record[index])
+
+
+def text_connection(number: int, indexes: Mapping[str, int | None]) -> Callable[[Any, Any, State], dict[str, Any]]:
+    """A function (records, total, state) -> lists of the texts in the records; the total where there is no index."""
+
+    def answer(rows: Any, total: Any, state: State) -> dict[str, Any]:
+        request = state.requests[number]
+        rows = rows[: request.size]
+        if request.is_backward:
+            rows = rows[::-1]
+        return {key: total if index is None else _text_list(rows, index) for key, index in indexes.items()}
+
+    return answer
+
+
+def _text_list(rows: Any, index: int) -> orjson.Fragment:
+    return orjson.Fragment("[" + ",".join([row[index] for row in rows]) + "]")
+
+
+def _text_indexes(connection: nodes.Connection) -> dict[str, int | None] | None:
+    """Where the texts of ``nodes`` stand, by response key, None for ``totalCount``; None if anything else is asked."""
+    indexes: dict[str, int | None] = {}
+    for key, part in connection.fields.items():
+        row = part.fields.get("")
+        if part.name == "nodes" and isinstance(row, nodes.Text):
+            indexes[key] = row.index
+        elif part.name == "totalCount":
+            indexes[key] = None
+        else:
+            return None
+    return indexes
+
+
 class Shaper:
     """Writes the functions of one plan, and compiles them together."""
 
@@ -61,12 +99,15 @@ class Shaper:
 
     def functions(self, names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
         """The compiled functions under the given keys."""
-        source = "\n".join(self._lines)
-        exec(compile(source, "<plan>", "exec"), self._scope)  # noqa: S102 - the source is made here, of names and keys
+        if self._lines:
+            source = "\n".join(self._lines)
+            exec(compile(source, "<plan>", "exec"), self._scope)  # noqa: S102 - the source is made here, of names and keys
         return {key: self._scope[name] for key, name in names.items()}
 
     def row(self, row: nodes.Row | nodes.Text) -> str:
         """A function (record, state) -> answer."""
+        if isinstance(row, nodes.Text):
+            return self._bind("text", text_row(row.index))
         return self._function("r, s", [f"return {self._object(row, 'r')}"])
 
     def shape(self, shape: nodes.Shape) -> str:
@@ -84,6 +125,9 @@ class Shaper:
 
     def connection(self, connection: nodes.Connection) -> str:
         """A function (records, total, state) -> answer."""
+        texts = _text_indexes(connection)
+        if texts is not None:
+            return self._bind("text", text_connection(connection.number, texts))
         lines = [
             f"q = s.requests[{connection.number}]",
             "more = len(rows) > q.size",
@@ -135,13 +179,8 @@ class Shaper:
         return f"fragment({record}[{part.index}])" if isinstance(part, nodes.Text) else self._row(part, record)
 
     def _row(self, row: nodes.Row, record: str) -> str:
-        parts, waiting = [], []
-        for key, part in row.fields.items():
-            if isinstance(part, nodes.Deferred):
-                indexes = [f"{record}[{index}]" for index in part.key_indexes]
-                waiting.append((part.number, key, indexes[0] if len(indexes) == 1 else f"({', '.join(indexes)})"))
-            parts.append(f"{key!r}: {self._part(part, record)}")
-        source = self._with_waiting(f"{{{', '.join(parts)}}}", waiting)
+        parts = [f"{key!r}: {self._part(part, record)}" for key, part in row.fields.items()]
+        source = f"{{{', '.join(parts)}}}"
         if row.presence is None:
             return source
         return f"({'missing()' if row.is_required else 'None'} if {record}[{row.presence}] is None else {source})"
@@ -169,8 +208,9 @@ class Shaper:
             case nodes.Nested(connection, index, total_index):
                 total = "None" if total_index is None else f"{record}[{total_index}]"
                 return f"{self.connection(connection)}({record}[{index}], {total}, s)"
-            case nodes.Deferred():
-                return "None"
+            case nodes.Batch(read, _, _, number, index, shape):
+                answer, make = self._bind("answer", read.select.answer), self._bind("make", read.make)
+                return f"{self.shape(shape)}({make}({answer}({record}[{index}]), s.batches[{number}]), s)"
 
     def _plain(self, fields: Mapping[str, Any]) -> str:
         parts, waiting = [], []

@@ -1,9 +1,10 @@
 """From the nodes of a plan to SQL: one statement for each root field, nested levels as arrays of rows within it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.reads.batches import batch_column, batch_parameters, batch_shape
 from api.reads.compiled.nodes import (
     Connection,
     Layout,
@@ -14,7 +15,7 @@ from api.reads.compiled.nodes import (
     TextRows,
     TextTotal,
 )
-from api.reads.declarations import Entity
+from api.reads.declarations import BatchSelect, Entity
 from api.reads.pages import (
     PageRequest,
     Parameters,
@@ -34,24 +35,40 @@ SHAPES_MAX = 64
 ARGUMENTS_MAX = 90
 """Arguments of one concat; PostgreSQL takes a hundred."""
 
-_PARAMETERS: dict[str, Callable[[PageRequest], list[Any]]] = {
-    "page": page_parameters,
-    "text": lambda request: page_parameters(request, extra=0),
-    "count": filter_parameters,
-}
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one request wants of a plan: the page of each connection and the arguments of each batch, by number."""
+
+    pages: Sequence[PageRequest]
+    batches: Sequence[tuple[BatchSelect, Mapping[str, Any]]]
+
+    def parameters(self, kind: str, number: int) -> list[Any]:
+        """The parameters of one source that a statement's writer has noted."""
+        match kind:
+            case "batch":
+                return batch_parameters(*self.batches[number])
+            case "count":
+                return filter_parameters(self.pages[number])
+        return page_parameters(self.pages[number], extra=0 if kind == "text" else 1)
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What the statements depend on besides the plan."""
+        return (*map(request_shape, self.pages), *(batch_shape(*batch) for batch in self.batches))
 
 
 @dataclass(slots=True)
 class Writer:
     """Writes one statement, and notes whose parameters come in which order, so that they can be gathered without it."""
 
-    requests: Sequence[PageRequest]
+    wanted: Wanted
     parameters: Parameters
     sources: list[tuple[str, int]] = field(default_factory=list)
 
     def select(self, connection: Connection, *, is_array: bool) -> str:
         """The rows of a connection's page, each as one record where they are to be an array."""
-        request = self.requests[connection.number]
+        request = self.wanted.pages[connection.number]
         expressions = self.expressions(connection.layout)
         if connection.key_slot is not None:
             key = request.order.key
@@ -68,7 +85,7 @@ class Writer:
     def count(self, connection: Connection) -> str:
         """How many rows a connection has over all pages."""
         self.sources.append(("count", connection.number))
-        where = filter_conditions(self.requests[connection.number], connection.alias, self.parameters)
+        where = filter_conditions(self.wanted.pages[connection.number], connection.alias, self.parameters)
         if connection.parent is not None:
             where.append(f"{connection.alias}.{connection.read.foreign_column} = {connection.parent}")
         return f"SELECT count(*) FROM {connection.entity.table.name} {connection.alias} WHERE {' AND '.join(where)}"
@@ -82,6 +99,10 @@ class Writer:
             expressions[index] = self.text(parts)
         for index, connection in layout.totals.items():
             expressions[index] = f"({self.count(connection)})"
+        for index, batch in layout.batches.items():
+            self.sources.append(("batch", batch.number))
+            select, arguments = self.wanted.batches[batch.number]
+            expressions[index] = batch_column(select, batch.key, arguments, self.parameters)
         return expressions
 
     def text(self, parts: TextParts) -> str:
@@ -120,7 +141,7 @@ class Writer:
 
     def _text_rows(self, connection: Connection, rows: TextRows) -> str:
         """The texts of a page's rows with commas between them; nothing for an empty page."""
-        request = self.requests[connection.number]
+        request = self.wanted.pages[connection.number]
         row = self.text(rows.row)
         self.sources.append(("text", connection.number))
         page = self._page(connection, extra=0)
@@ -132,7 +153,7 @@ class Writer:
     def _page(self, connection: Connection, *, extra: int) -> str:
         """The clauses from FROM on that find the rows of a page."""
         clauses = page_clauses(
-            self.requests[connection.number], connection.alias, connection.parent, self.parameters, extra=extra
+            self.wanted.pages[connection.number], connection.alias, connection.parent, self.parameters, extra=extra
         )
         return f"FROM {connection.entity.table.name} {connection.alias} {clauses}"
 
@@ -153,16 +174,16 @@ class ConnectionStatements:
     has_fixed_shape: bool
     _kept: dict[Any, tuple[str, list[tuple[str, int]]]] = field(default_factory=dict)
 
-    def get(self, requests: Sequence[PageRequest], organization_id: int) -> tuple[str, list[Any]]:
+    def get(self, wanted: Wanted, organization_id: int) -> tuple[str, list[Any]]:
         """The statement and its parameters."""
-        shape = None if self.has_fixed_shape else tuple(request_shape(request) for request in requests)
+        shape = None if self.has_fixed_shape else wanted.shape
         kept = self._kept.get(shape)
         if kept is not None:
             parameters: list[Any] = [organization_id]
             for kind, number in kept[1]:
-                parameters += _PARAMETERS[kind](requests[number])
+                parameters += wanted.parameters(kind, number)
             return kept[0], parameters
-        writer = Writer(requests, Parameters(organization_id))
+        writer = Writer(wanted, Parameters(organization_id))
         if self.connection.has_total:
             rows = writer.select(self.connection, is_array=True)
             sql = f"SELECT ARRAY({rows}), ({writer.count(self.connection)})"
@@ -179,24 +200,32 @@ class RowStatements:
 
     entity: Entity
     layout: Layout
-    _single: str | None = None
+    _kept: dict[Any, tuple[str, list[tuple[str, int]]]] = field(default_factory=dict)
 
-    def one(self, requests: Sequence[PageRequest], organization_id: int, row_id: Any) -> tuple[str, list[Any]]:
-        """The statement for one row, kept where nothing in it depends on the request."""
-        if self._single is not None:
-            return self._single, [organization_id, row_id]
-        writer = Writer(requests, Parameters(organization_id))
-        identifier = writer.parameters.add(row_id, self.entity.id_type)
-        sql = self._write(writer, f"= {identifier}")
-        if not writer.sources:
-            self._single = sql
-        return sql, writer.parameters
+    def one(self, wanted: Wanted, organization_id: int, row_id: Any) -> tuple[str, list[Any]]:
+        """The statement for one row."""
+        return self._get(wanted, organization_id, row_id, is_one=True)
 
-    def many(self, requests: Sequence[PageRequest], organization_id: int, ids: Sequence[Any]) -> tuple[str, list[Any]]:
+    def many(self, wanted: Wanted, organization_id: int, ids: Sequence[Any]) -> tuple[str, list[Any]]:
         """The statement for several rows."""
-        writer = Writer(requests, Parameters(organization_id))
-        identifiers = writer.parameters.add(list(ids), f"{self.entity.id_type}[]")
-        return self._write(writer, f"= ANY ({identifiers})"), writer.parameters
+        return self._get(wanted, organization_id, list(ids), is_one=False)
+
+    def _get(self, wanted: Wanted, organization_id: int, ids: Any, *, is_one: bool) -> tuple[str, list[Any]]:
+        shape = (is_one, wanted.shape)
+        kept = self._kept.get(shape)
+        if kept is not None:
+            parameters: list[Any] = [organization_id, ids]
+            for kind, number in kept[1]:
+                parameters += wanted.parameters(kind, number)
+            return kept[0], parameters
+        writer = Writer(wanted, Parameters(organization_id))
+        if is_one:
+            sql = self._write(writer, f"= {writer.parameters.add(ids, self.entity.id_type)}")
+        else:
+            sql = self._write(writer, f"= ANY ({writer.parameters.add(ids, f'{self.entity.id_type}[]')})")
+        if len(self._kept) < SHAPES_MAX:
+            self._kept[shape] = (sql, writer.sources)
+        return sql, writer.parameters
 
     def _write(self, writer: Writer, wanted: str) -> str:
         selected = ", ".join(writer.expressions(self.layout))
