@@ -1,4 +1,8 @@
-"""GraphQL documents, parsed and validated once and kept in a bounded cache."""
+"""GraphQL documents, parsed and validated, and kept in a bounded cache from the second time they are asked.
+
+What is asked only once would push out what is in use, and the thousands of objects that are kept of such documents
+cost the garbage collector more than all else that is done with them.
+"""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -27,6 +31,8 @@ VALIDATION_ERRORS_MAX = 20
 TOO_DEEP = "The document is nested too deeply."
 DOCUMENTS_MAX = 2_000
 DOCUMENT_CHARACTERS_MAX = 16_000_000
+SEEN_MAX = 50_000
+"""How many documents are remembered, by their hashes, to have been asked once."""
 
 PUBLIC_ROOT_FIELDS = frozenset({"__schema", "__type", "__typename"})
 """What may be asked without a token."""
@@ -71,6 +77,7 @@ class Documents:
     declared: DeclaredFields
     _documents: OrderedDict[str, Document] = field(default_factory=OrderedDict)
     _characters: int = 0
+    _seen: set[int] = field(default_factory=set)
 
     def get(self, text: str) -> Document:
         """The document of this text, from the cache where it is there."""
@@ -79,12 +86,24 @@ class Documents:
             self._documents.move_to_end(text)
             return document
         document = self._read(text)
+        if self._is_new(text):
+            return document
         self._documents[text] = document
         self._characters += len(text)
         while len(self._documents) > DOCUMENTS_MAX or self._characters > DOCUMENT_CHARACTERS_MAX:
             oldest, _ = self._documents.popitem(last=False)
             self._characters -= len(oldest)
         return document
+
+    def _is_new(self, text: str) -> bool:
+        """Whether the text has not been asked before, of late; of two texts with one hash, one is kept too early."""
+        hashed = hash(text)
+        if hashed in self._seen:
+            return False
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen.add(hashed)
+        return True
 
     def _read(self, text: str) -> Document:
         try:

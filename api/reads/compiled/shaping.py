@@ -67,7 +67,7 @@ def text_connection(number: int, indexes: Mapping[str, int | None]) -> Callable[
 
 
 def _text_list(rows: Any, index: int) -> orjson.Fragment:
-    return orjson.Fragment("[" + ",".join([row[index] for row in rows]) + "]")
+    return orjson.Fragment(b"[%b]" % b",".join([row[index] for row in rows]))
 
 
 def _text_indexes(connection: nodes.Connection) -> dict[str, int | None] | None:
@@ -153,7 +153,7 @@ class Shaper:
             case "nodes":
                 row = part.fields[""]
                 if isinstance(row, nodes.Text):
-                    return f"fragment('[' + ','.join([r[{row.index}] for r in rows]) + ']')"
+                    return f"fragment(b'[%b]' % b','.join([r[{row.index}] for r in rows]))"
                 return f"[{self._row(row, 'r')} for r in rows]"
             case "edges":
                 parts = [f"{key!r}: {self._edge_part(connection, edge)}" for key, edge in part.fields.items()]

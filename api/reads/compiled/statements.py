@@ -96,7 +96,8 @@ class Writer:
         for index, connection in layout.nested.items():
             expressions[index] = f"ARRAY({self.select(connection, is_array=True)})"
         for index, parts in layout.texts.items():
-            expressions[index] = self.text(parts)
+            # As bytes: a single character beyond Latin-1 makes Python decode and encode a page at a hundredth the pace.
+            expressions[index] = f"convert_to({self.text(parts)}, 'UTF8')"
         for index, connection in layout.totals.items():
             expressions[index] = f"({self.count(connection)})"
         for index, batch in layout.batches.items():
