@@ -65,7 +65,13 @@ class Loaders:
             loader = self._loaders[name] = DataLoader(partial(load, about))
         # Shielded, because several fields wait for one future: graphql-core cancels the siblings of a field that fails,
         # and a cancelled waiter would cancel the future under those of another branch.
-        return await asyncio.shield(loader.load(key))
+        loaded = loader.load(key)
+        try:
+            return await asyncio.shield(loaded)
+        except asyncio.CancelledError:
+            # Should it fail yet, then because the operation is over: nobody needs to hear of that.
+            loaded.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
 
     async def _load_rows(self, entity_name: str, ids: Sequence[Any]) -> list[Record | None]:
         entity = ENTITIES[entity_name]

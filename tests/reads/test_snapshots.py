@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,21 @@ async def test_reader_that_is_cancelled_leaves_no_transaction_open(server: Runni
     wanted.cancel()
     await loaders.close()
     await assert_everything_is_given_back(server)
+
+
+async def test_reader_that_nobody_waits_for_any_more_fails_in_silence(
+    server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaders = Loaders(server.database, server.organization_ids["alpha"])
+    wanted = asyncio.create_task(loaders.row("Fund", 1))
+    await asyncio.sleep(0)
+    await loaders.close()
+    wanted.cancel()
+    await asyncio.gather(wanted, return_exceptions=True)
+    await asyncio.sleep(0.1)
+    del loaders, wanted
+    gc.collect()
+    assert caplog.messages == []
 
 
 async def test_renewed_snapshot_reads_anew_and_a_closed_one_no_more(server: RunningServer) -> None:
