@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
+
+from sqlalchemy import UniqueConstraint
 
 from api.errors import BadUserInput
 from api.reads import cursors
@@ -215,9 +218,25 @@ def sort_sql(request: PageRequest, alias: str, *, reverses: bool = False) -> str
     key = request.order.key
     if key is None:
         return f"{alias}.id {direction}"
+    if _is_unique(request.read.entity, request.read.foreign_column, key.column):
+        return f"{alias}.{key.column} {direction}"
     # Nulls are last whichever way the order goes, and so first in a page that is read backwards.
     nulls = "" if not key.is_nullable else f" NULLS {'FIRST' if is_backward else 'LAST'}"
     return f"{alias}.{key.column} {direction}{nulls}, {alias}.id {direction}"
+
+
+@cache
+def _is_unique(entity_name: str, foreign_column: str | None, column: str) -> bool:
+    """Whether no two rows of one connection share a value of the column: then it needs no id to order by beside it.
+
+    And the index of the constraint gives the rows in order, which it could not with the id.
+    """
+    entity = ENTITIES[entity_name]
+    wanted = {name for name in (entity.scope_column, foreign_column, column) if name is not None}
+    return not entity.table.c[column].nullable and any(
+        isinstance(constraint, UniqueConstraint) and set(constraint.columns.keys()) == wanted
+        for constraint in entity.table.constraints
+    )
 
 
 def _beyond(request: PageRequest, alias: str, bound: cursors.Position, is_after: bool, parameters: Parameters) -> str:

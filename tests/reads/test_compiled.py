@@ -73,6 +73,26 @@ async def test_generated_queries_get_the_same_bytes_on_both_paths(server: Runnin
     assert paths["compiled"] > 0.6 * GENERATED, paths
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        # Edges of which nothing is left.
+        "{ funds(last: 1) { nodes { companies(first: 2) { edges { node @skip(if: true) { id } } } } } }",
+        # More root fields than plans take.
+        "{ " + " ".join(f'f{number}: fund(id: "{number}") {{ name }}' for number in range(60)) + " }",
+        # Equal values of a sort key that is unique only within a parent.
+        "{ portfolios { nodes { holdings { nodes { statements { edges { cursor node { asOf } } } } } } } }",
+    ],
+)
+async def test_documents_that_need_care_get_the_same_bytes_on_both_paths(server: RunningServer, query: str) -> None:
+    await populate(server)
+    async with resolvers_only(server) as slow:
+        compiled, _ = await ask(server.client, server, query, {})
+        resolved, _ = await ask(slow, server, query, {})
+    assert b"errors" not in resolved
+    assert compiled == resolved
+
+
 async def known_ids(server: RunningServer) -> list[str]:
     """Global ids of rows of every table, of another organization's, and of nothing."""
     types = {"Fund": "funds", "PortfolioCompany": "portfolio_companies", "Portfolio": "portfolios"}

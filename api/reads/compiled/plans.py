@@ -19,6 +19,8 @@ from api.reads.compiled.variables import Variables
 from api.reads.declarations import BatchSelect, Order
 from api.reads.pages import PageRequest, page_request
 
+ROOTS_MAX = 30
+"""How many root fields a plan may have, each a statement: the resolvers find many rows by their ids with one."""
 VARIANTS_MAX = 16
 """How many combinations of @skip and @include variables one operation may have plans for; others are not kept."""
 
@@ -98,6 +100,8 @@ class OperationPlans:
         selection = Selection(self.schema, fragments, conditions)
         compiler = Compiler(self.schema, self.declared, selection)
         collected = selection.collect([self.operation.selection_set], query_type)
+        if len(collected) > ROOTS_MAX:
+            raise UnsupportedError("the document has many root fields")
         roots = [compiler.root(key, merged, query_type) for key, merged in collected.items()]
         fixed = [
             None if connection.arguments.has_variables else _page(connection, None)

@@ -32,9 +32,10 @@ class State:
         self.pending: list[list[tuple[dict[str, Any], str, Any]]] = [[] for _ in range(deferred_count)]
 
 
-def later(state: State, number: int, answer: dict[str, Any], key: str, wanted: Any) -> dict[str, Any]:
-    """Notes that ``answer[key]`` is to be filled with what a deferred field answers for ``wanted``."""
-    state.pending[number].append((answer, key, wanted))
+def later(state: State, answer: dict[str, Any], *waiting: tuple[int, str, Any]) -> dict[str, Any]:
+    """Notes that each ``answer[key]`` is to be filled with what a deferred field, by its number, has for ``wanted``."""
+    for number, key, wanted in waiting:
+        state.pending[number].append((answer, key, wanted))
     return answer
 
 
@@ -186,9 +187,9 @@ class Shaper:
         return f"({'missing()' if row.is_required else 'None'} if {record}[{row.presence}] is None else {source})"
 
     def _with_waiting(self, source: str, waiting: Sequence[tuple[int, str, str]]) -> str:
-        for number, key, wanted in waiting:
-            source = f"later(s, {number}, {source}, {key!r}, {wanted})"
-        return source
+        # One call for all of them: Python takes no more than two hundred parentheses within each other.
+        noted = [f"({number}, {key!r}, {wanted})" for number, key, wanted in waiting]
+        return f"later(s, {source}, {', '.join(noted)})" if noted else source
 
     def _part(self, part: nodes.Part, record: str) -> str:
         match part:

@@ -30,7 +30,8 @@ from api.reads.pages import (
 
 SHAPES_MAX = 64
 """How many statements are kept for one root field: orders, filters and cursors make different ones."""
-
+KEPT_CHARACTERS_MAX = 15_000
+"""Of longer ones only the first is kept, the others are written anew each time; asyncpg does not keep them either."""
 
 ARGUMENTS_MAX = 90
 """Arguments of one concat; PostgreSQL takes a hundred."""
@@ -190,8 +191,7 @@ class ConnectionStatements:
             sql = f"SELECT ARRAY({rows}), ({writer.count(self.connection)})"
         else:
             sql = writer.select(self.connection, is_array=False)
-        if len(self._kept) < SHAPES_MAX:
-            self._kept[shape] = (sql, writer.sources)
+        _keep(self._kept, shape, sql, writer)
         return sql, writer.parameters
 
 
@@ -224,8 +224,7 @@ class RowStatements:
             sql = self._write(writer, f"= {writer.parameters.add(ids, self.entity.id_type)}")
         else:
             sql = self._write(writer, f"= ANY ({writer.parameters.add(ids, f'{self.entity.id_type}[]')})")
-        if len(self._kept) < SHAPES_MAX:
-            self._kept[shape] = (sql, writer.sources)
+        _keep(self._kept, shape, sql, writer)
         return sql, writer.parameters
 
     def _write(self, writer: Writer, wanted: str) -> str:
@@ -234,6 +233,12 @@ class RowStatements:
             f"SELECT {selected} FROM {self.entity.table.name} t0{joins(self.layout)}"
             f" WHERE {scope_condition(self.entity, 't0')} AND t0.id {wanted}"
         )
+
+
+def _keep(kept: dict[Any, tuple[str, list[tuple[str, int]]]], shape: Any, sql: str, writer: Writer) -> None:
+    """Keeps a statement for its shape, unless there are many already, or it is long and not the first."""
+    if not kept or (len(kept) < SHAPES_MAX and len(sql) <= KEPT_CHARACTERS_MAX):
+        kept[shape] = (sql, writer.sources)
 
 
 def joins(layout: Layout) -> str:

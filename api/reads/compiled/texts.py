@@ -142,7 +142,7 @@ class TextCompiler:
         definition = type_.fields[name]
         match self.read_of(type_.name, name):
             case reads.GlobalIdRead():
-                id_ = f"encode(convert_to('{type_.name}:' || {alias}.id::text, 'UTF8'), 'base64')"
+                id_ = f"encode(('{type_.name}:' || {alias}.id)::bytea, 'base64')"
                 return ['"', nodes.Sql(id_), '"']
             case reads.ColumnRead(column):
                 return list(_column_text(definition, f"{alias}.{column}") or ())
@@ -192,7 +192,7 @@ class TextCompiler:
                 edge += self.row(connection.entity, connection.alias, connection.layout, merged)
             else:
                 edge.append(f'"{get_named_type(type_.fields["edges"].type).name}"')
-        return ["[", nodes.TextRows([*edge, "}"]), "]"]
+        return ["[", nodes.TextRows([*edge, "}"] if edge else ["{}"]), "]"]
 
 
 def _is_nullable(entity: Entity, column: str) -> bool:
