@@ -36,8 +36,9 @@ def decimal_text(value: Decimal) -> str:
 
 
 def date_time_text(value: datetime) -> str:
-    """RFC 3339 in UTC, always with six digits of a second's fraction, so that texts sort as times do."""
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    """RFC 3339 in UTC as PostgreSQL writes it in JSON: no zeros at the end of a fraction. Texts sort as times do."""
+    text = value.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return f"{text.rstrip('0') if value.microsecond else text}+00:00"
 
 
 def parse_integer(value: object) -> int:

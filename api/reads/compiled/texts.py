@@ -16,19 +16,21 @@ from api.reads.compiled.selection import Selection
 from api.reads.declarations import ENTITIES, Entity
 
 _QUOTED = frozenset({"Cents", "BigInt", "CurrencyCode", "Date"})
+_AS_JSON = frozenset({"String", "DateTime"})
 _BARE = frozenset({"Int", "Boolean"})
 
-# Strings go through to_json, which escapes as orjson does; nothing else can hold what must be escaped.
+# Strings go through to_json, which escapes as orjson does; nothing else can hold what must be escaped. Times do for its
+# speed: to_char takes twice as long.
 CONVERTED_TYPES: dict[str, str] = {
     "Decimal": "trim_scale({0})::text",
-    "DateTime": """to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
+    "DateTime": "to_json({0}) #>> '{{}}'",
 }
 """Leaves whose text PostgreSQL makes just as the schema would: SQL of the column."""
 
 
 def leaf_text(type_name: str, *, is_enum: bool, is_nullable: bool, expression: str) -> list[str | nodes.Sql] | None:
     """The JSON text of a column; None for a type that Python must write."""
-    if type_name == "String":
+    if type_name in _AS_JSON:
         sql = f"to_json({expression})::text"
         return [nodes.Sql(f"coalesce({sql}, 'null')" if is_nullable else sql)]
     if type_name in _BARE:
