@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 NODE_PACKAGES := bench/contestants/node
 
-.PHONY: run test test-long bench check format lock schema clean
+.PHONY: run test test-long bench bench-soak check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -38,6 +38,10 @@ $(NODE_PACKAGES)/node_modules/.package-lock.json: $(NODE_PACKAGES)/package.json 
 # Five queries to this server and to others, side by side; writes bench/RESULTS.md. ARGS=--quick is short.
 bench: $(VENV)/.installed-dev $(NODE_PACKAGES)/node_modules/.package-lock.json
 	$(BIN)/python -m bench $(ARGS)
+
+# 200,000 requests of 5,000 documents; fails unless memory is steady.
+bench-soak: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.soak $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
