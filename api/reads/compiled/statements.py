@@ -1,6 +1,6 @@
 """From the nodes of a plan to SQL: one statement for each root field, nested levels as arrays of rows within it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,35 +111,35 @@ class Writer:
         """The concatenation of the pieces of a JSON text."""
         pieces: list[str] = []
         literal = ""
-        for part in parts:
+        for part in self._flat(parts):
             if isinstance(part, str):
                 literal += part
                 continue
             pieces += [_quoted(literal)] if literal else []
             literal = ""
-            pieces.append(self._piece(part))
+            pieces.append(part.expression)
         pieces += [_quoted(literal)] if literal else []
         while len(pieces) > ARGUMENTS_MAX:
             chunks = range(0, len(pieces), ARGUMENTS_MAX)
             pieces = [f"concat({', '.join(pieces[start : start + ARGUMENTS_MAX])})" for start in chunks]
         return f"concat({', '.join(pieces)})"
 
-    def _piece(self, part: Sql | TextConnection | TextOptional) -> str:
-        match part:
-            case Sql(expression):
-                return expression
-            case TextOptional(presence, parts):
-                return f"CASE WHEN {presence} IS NULL THEN 'null' ELSE {self.text(parts)} END"
-            case TextConnection(connection, parts):
-                pieces: list[str | Sql] = []
-                for piece in parts:
-                    if isinstance(piece, TextRows):
-                        pieces.append(Sql(f"({self._text_rows(connection, piece)})"))
-                    elif isinstance(piece, TextTotal):
-                        pieces.append(Sql(f"({self.count(connection)})"))
-                    else:
-                        pieces.append(piece)
-                return self.text(pieces)
+    def _flat(self, parts: Sequence[Any]) -> Iterator[str | Sql]:
+        """JSON and expressions in their order, what is within connections too: a concat in another copies its text."""
+        for part in parts:
+            match part:
+                case str() | Sql():
+                    yield part
+                case TextOptional(presence, within):
+                    yield Sql(f"CASE WHEN {presence} IS NULL THEN 'null' ELSE {self.text(within)} END")
+                case TextConnection(connection, within):
+                    for piece in within:
+                        if isinstance(piece, TextRows):
+                            yield Sql(f"({self._text_rows(connection, piece)})")
+                        elif isinstance(piece, TextTotal):
+                            yield Sql(f"({self.count(connection)})")
+                        else:
+                            yield piece
 
     def _text_rows(self, connection: Connection, rows: TextRows) -> str:
         """The texts of a page's rows with commas between them; nothing for an empty page."""
