@@ -2,8 +2,9 @@
 
 ::
 
+    variables   an operation's variables and a field's arguments
     selection   which fields a selection comes to, fragments and conditions resolved
-    nodes       the plan: rows, connections, deferred fields
+    nodes       the plan: rows, connections, batches, deferred edges
     compiler    selection -> nodes; texts for what PostgreSQL writes, plain for what Python has made
     statements  nodes -> one SQL statement for each root field, nested levels as arrays of rows within it
     shaping     nodes -> Python source that turns records into the answer
