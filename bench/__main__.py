@@ -27,12 +27,14 @@ def main(
     connections: Annotated[str, typer.Option(help="Other numbers of connections, for some contestants.")] = "1,64",
     rounds: Annotated[int, typer.Option(help="How often everything is measured.", min=1)] = 3,
     seconds: Annotated[float, typer.Option(help="How long each time.", min=0.1)] = 2.0,
-    quick: Annotated[bool, typer.Option("--quick", help="One short round at 16 connections.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One short round at 16 connections; writes no report.")
+    ] = False,
     output: Annotated[Path, typer.Option(help="The report.")] = Path(__file__).parent / "RESULTS.md",
 ) -> None:
     """Measures the contestants and writes the report."""
     if quick:
-        rounds, seconds, connections = 1, 1.0, ""
+        rounds, seconds, connections = 1, 2.0, ""
     chosen, missing = _choose([name for name in contestants.split(",") if name])
     others = [int(number) for number in connections.split(",") if number]
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="tranche-bench-") as directory:
@@ -47,7 +49,8 @@ def main(
                 plan = _plan(running, queries.split(","), others, with_extras=not quick)
                 samples = _measure(generator, plan, ids, database, rounds=rounds, seconds=seconds)
             text = report.render(samples, report.Setting(database.version, cores, rounds, seconds, missing))
-    output.write_text(text)
+    if not quick:
+        output.write_text(text)
     typer.echo(text)
 
 

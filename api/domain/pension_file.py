@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from api.domain.dates import read_date
 from api.domain.money import RATIO_PLACES, cents_from_millions
 from api.errors import Refused
 
@@ -34,7 +35,6 @@ RATE_MAX = Decimal("9999.999999")
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _YEAR = re.compile(r"(19|20|21)[0-9]{2}", re.ASCII)
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +161,7 @@ class _Row:
     def day(self, column: str) -> date:
         value = self.cells[column].strip()
         try:
-            if _DATE.fullmatch(value):
-                return date.fromisoformat(value)
+            return read_date(value)
         except ValueError:
-            pass
-        self.refuse(column, f"not a date as YYYY-MM-DD: {value[:20]!r}")
-        return date.min
+            self.refuse(column, f"not a date as YYYY-MM-DD: {value[:20]!r}")
+            return date.min

@@ -11,6 +11,7 @@ from graphql import GraphQLError, GraphQLString, ValueNode, print_ast
 from graphql.language import FloatValueNode, IntValueNode, StringValueNode
 from strawberry.types.scalar import ScalarDefinition
 
+from api.domain.dates import DATE_MAX, DATE_MIN, read_date
 from api.domain.money import CENTS_MAX, CENTS_MIN, Cents, is_currency
 
 BigInt = NewType("BigInt", int)
@@ -21,7 +22,6 @@ DECIMAL_LENGTH_MAX = 40
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DATE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 )
@@ -66,12 +66,12 @@ def parse_decimal(value: object) -> Decimal:
 
 def parse_date(value: object) -> date:
     """A date from YYYY-MM-DD."""
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    raise GraphQLError(f"Expected a date as YYYY-MM-DD, not {_shown(value)}.")
+    try:
+        if isinstance(value, str):
+            return read_date(value)
+    except ValueError:
+        pass
+    raise GraphQLError(f"Expected a date as YYYY-MM-DD from {DATE_MIN} to {DATE_MAX}, not {_shown(value)}.")
 
 
 def parse_date_time(value: object) -> datetime:

@@ -93,6 +93,38 @@ async def test_documents_that_need_care_get_the_same_bytes_on_both_paths(server:
     assert compiled == resolved
 
 
+NULL_FOR_DEFAULTS: list[tuple[str, dict[str, Any]]] = [
+    ('query ($a: ID = "x") { node(id: $a) { id } }', {"a": None}),
+    ('query ($a: ID = "x") { nodes(ids: ["y", $a]) { id } }', {"a": None}),
+    ("query ($d: OrderDirection = DESC) { funds(orderBy: {field: NAME, direction: $d}) { totalCount } }", {"d": None}),
+    ("query ($d: FundStatus = ACTIVE) { funds(filter: {status: [$d]}) { nodes { id } } }", {"d": None}),
+    ("query ($d: ExposureDimension = FUND) { portfolios { nodes { exposure(by: $d) { label } } } }", {"d": None}),
+    ("query ($d: Boolean = true) { funds(first: 1) { totalCount @skip(if: $d) } }", {"d": None}),
+    ("query ($d: Boolean = false) { funds(first: 1) { totalCount x: totalCount @include(if: $d) } }", {"d": None}),
+]
+
+
+@pytest.mark.parametrize(("query", "variables"), NULL_FOR_DEFAULTS)
+async def test_null_where_a_default_would_do_is_refused_on_both_paths(
+    server: RunningServer, query: str, variables: dict[str, Any]
+) -> None:
+    """A nullable variable with a default may stand where null may not: only the request can tell that it is null."""
+    await populate(server)
+    async with resolvers_only(server) as slow:
+        compiled, _ = await ask(server.client, server, query, variables)
+        resolved, _ = await ask(slow, server, query, variables)
+    assert b"BAD_USER_INPUT" in resolved
+    assert compiled == resolved
+
+
+async def test_conditions_of_another_operation_do_not_matter(server: RunningServer) -> None:
+    query = "query One { funds { totalCount } } query Other ($s: Boolean!) { funds { totalCount @skip(if: $s) } }"
+    headers = {"Authorization": f"Bearer {server.tokens['alpha', Role.ADMIN]}", "X-Tranche-Debug": "1"}
+    response = await server.client.post("/graphql", json={"query": query, "operationName": "One"}, headers=headers)
+    assert response.json()["data"] == {"funds": {"totalCount": 0}}
+    assert response.json()["extensions"]["debug"]["path"] == "compiled"
+
+
 async def known_ids(server: RunningServer) -> list[str]:
     """Global ids of rows of every table, of another organization's, and of nothing."""
     types = {"Fund": "funds", "PortfolioCompany": "portfolio_companies", "Portfolio": "portfolios"}

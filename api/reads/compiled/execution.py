@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from graphql import GraphQLError
 from graphql.execution.values import VariableValues
 
 from api.db.pools import Snapshot
@@ -26,7 +27,7 @@ async def run(
         return None
     try:
         return await _Run(plan, snapshot, variables, role, plan.wanted(variables, today)).data()
-    except (DeviationError, BadUserInput, Refused):
+    except (DeviationError, BadUserInput, Refused, GraphQLError):
         return None
 
 

@@ -72,12 +72,16 @@ class OperationPlans:
 
     def __post_init__(self) -> None:
         self.variables = Variables(self.schema, self.operation.variable_definitions or ())
-        self._conditions = condition_variables(self.document.definitions)
+        declared = {definition.variable.name.value for definition in self.operation.variable_definitions or ()}
+        self._conditions = condition_variables(self.document.definitions) & declared
 
     def get(self, variables: VariableValues) -> Plan | None:
         """The plan for these variables; None where the resolvers must answer."""
         conditions = {name: variables.coerced.get(name) for name in sorted(self._conditions)}
         key = tuple(conditions.values())
+        if None in key:
+            # Null, which a variable with a default may be given, is an error of the field.
+            return None
         if key in self._variants:
             return self._variants[key]
         try:
