@@ -6,8 +6,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 NODE_PACKAGES := bench/contestants/node
+CLIENT_PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,\
+  $(wildcard docs/clients/package.json tests/clients/*/package.json))
+CLIENT_TOOLS := tests/clients/tools/.venv
 
-.PHONY: run test test-long bench bench-soak check format lock schema clean
+.PHONY: run test test-long fuzz clients bench bench-soak check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -24,16 +27,31 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 run: $(VENV)/.installed
 	@exec $(BIN)/tranche serve --demo
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev clients
 	$(BIN)/python -m pytest $(ARGS)
 
 # Fifty thousand generated queries on both paths instead of two thousand; takes half an hour.
 test-long: $(VENV)/.installed-dev
-	TRANCHE_GENERATED_QUERIES=50000 TRANCHE_GENERATED_SEED=$${SEED:-2} $(BIN)/python -m pytest tests/reads/test_compiled.py
+	TRANCHE_GENERATED_QUERIES=$${QUERIES:-50000} TRANCHE_GENERATED_SEED=$${SEED:-2} $(BIN)/python -m pytest tests/reads/test_compiled.py
 
-# Without npm, or without a Node that is new enough, the Node contestants are left out and named in the report.
-$(NODE_PACKAGES)/node_modules/.package-lock.json: $(NODE_PACKAGES)/package.json $(NODE_PACKAGES)/package-lock.json
-	if command -v npm >/dev/null; then cd $(NODE_PACKAGES) && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; fi
+# Generated operations for ten minutes, then many more random requests than the suite sends.
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz $${FUZZ_SECONDS:-600}
+	TRANCHE_FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-10000} $(BIN)/python -m pytest -q tests/http/test_fuzz.py
+
+# Without npm, or without a Node that is new enough, the Node contestants are left out and named in the report, and the
+# tests of the clients are skipped.
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	if command -v npm >/dev/null; then cd $* && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; fi
+
+# The generators for Python need an older graphql-core than the server.
+$(CLIENT_TOOLS)/.installed: tests/clients/tools/requirements.lock
+	$(PYTHON) -m venv $(CLIENT_TOOLS)
+	$(CLIENT_TOOLS)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	touch $@
+
+# What the clients of docs/clients and the tests of tests/clients need.
+clients: $(CLIENT_PACKAGES) $(CLIENT_TOOLS)/.installed
 
 # Five queries to this server and to others, side by side; writes bench/RESULTS.md. ARGS=--quick is short.
 bench: $(VENV)/.installed-dev $(NODE_PACKAGES)/node_modules/.package-lock.json
@@ -64,7 +82,9 @@ lock:
 	  --python-version 3.11 pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
 	  --python-version 3.11 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  --python-version 3.11 tests/clients/tools/requirements.in -o tests/clients/tools/requirements.lock
 
 clean:
 	test ! -x $(BIN)/python || $(BIN)/python -c 'from pathlib import Path; from api.db import embedded; embedded.remove(Path(".tranche"))'
-	rm -rf $(VENV) .tranche .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(CLIENT_TOOLS) .tranche .mypy_cache .ruff_cache .pytest_cache

@@ -18,19 +18,22 @@ from api.domain.access import Principal, Role
 from api.errors import ConfigurationError, DomainError, Problem, Refused
 from api.graphql.schema import print_schema
 from api.http import logs, serving
-from api.http.app import pool_limits
+from api.http.app import passwords_of, pool_limits
 from api.http.tokens import Tokens
 from api.reads import memberships
 from api.services import demo as demo_service
 from api.services import organizations, pension_import
 from api.services.commands import Command, Writer
 from api.services.organizations import Member
+from api.services.passwords import check_new_password
 from api.services.pension_import import Imported
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Tranche.")
 organization_commands = typer.Typer(no_args_is_help=True, help="Organizations.")
+user_commands = typer.Typer(no_args_is_help=True, help="People.")
 import_commands = typer.Typer(no_args_is_help=True, help="Importing files.")
 application.add_typer(organization_commands, name="organization")
+application.add_typer(user_commands, name="user")
 application.add_typer(import_commands, name="import")
 
 T = TypeVar("T")
@@ -169,6 +172,30 @@ def create_organization(
 
     with_database(load_settings(), create)
     typer.echo(f"Created {slug} with the administrator {admin.lower()}.")
+
+
+@user_commands.command("set-password")
+def set_password(
+    email: Annotated[str, typer.Option(help="The user's address.")],
+) -> None:
+    """Gives a user a password, asked for or else read from standard input, and ends their sessions."""
+    password = (
+        typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        if sys.stdin.isatty()
+        else sys.stdin.readline().rstrip("\r\n")
+    )
+    problems = check_new_password(password)
+    if problems:
+        raise Refused(problems)
+    settings = load_settings()
+    password_hash = passwords_of(settings).hash_now(password)
+
+    async def change(owner_url: str, _database: Database) -> None:
+        async with owner_connection(owner_url) as owner:
+            await organizations.set_password(owner, email=email, password_hash=password_hash)
+
+    with_database(settings, change)
+    typer.echo(f"{email.lower()} has a new password. All sessions of before have ended.")
 
 
 @application.command()

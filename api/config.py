@@ -1,11 +1,13 @@
 """Settings, read from ``TRANCHE_*`` environment variables. An unsafe or impossible one stops the server, by name."""
 
+import re
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.errors import ConfigurationError
 
@@ -17,6 +19,17 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class Introspection(StrEnum):
+    """Who may ask for ``__schema`` and ``__type``."""
+
+    OFF = "off"
+    SIGNED_IN = "signed_in"
+    EVERYBODY = "everybody"
+
+
+PASSWORD_MEMORY_KIB_IN_PRODUCTION = 7_168
+"""The least memory that OWASP advises for argon2id."""
+
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -26,6 +39,30 @@ def _lowercased(value: object) -> object:
 
 def _uppercased(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
+
+
+def _listed(value: object) -> object:
+    """The parts of a list that is written with commas."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _only_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"{origin!r} is no origin as browsers send it, such as https://app.example or http://localhost:3000"
+            )
+    return origins
+
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
+
+def _only_networks(networks: str) -> str:
+    for network in networks.split(","):
+        if networks:
+            ip_network(network.strip())
+    return networks
 
 
 class Settings(BaseSettings):
@@ -54,6 +91,20 @@ class Settings(BaseSettings):
     token_issuer: str = "tranche"
     token_audience: str = "tranche"
     token_minutes: int = Field(default=720, ge=1, le=60 * 24 * 31)
+    access_minutes: int = Field(default=15, ge=1, le=60 * 24)
+    """How long the access token of a session holds."""
+    session_days: int = Field(default=30, ge=1, le=366)
+    """How long a session lasts at most."""
+    session_idle_hours: int = Field(default=168, ge=1, le=24 * 366)
+    """How long a session lasts without being refreshed."""
+    password_memory_kib: int = Field(default=19_456, ge=8, le=4_194_304)
+    password_iterations: int = Field(default=2, ge=1, le=100)
+    """What argon2id takes for one password; with one lane."""
+    password_threads: int = Field(default=1, ge=1, le=64)
+    password_queue_max: int = Field(default=16, ge=1, le=10_000)
+    """How many passwords each process checks at a time, and how many wait; any more are refused at once."""
+    trusted_proxies: Annotated[str, AfterValidator(_only_networks)] = ""
+    """Addresses and networks, separated by commas, whose X-Forwarded-For tells the client's address."""
     trusted_issuer: str | None = None
     """An outside issuer whose tokens are taken too; its keys come from ``jwks_url`` or ``jwks``."""
     jwks_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]")
@@ -63,12 +114,39 @@ class Settings(BaseSettings):
     compiled_queries: bool = True
     """Whether queries are answered by compiled plans; without them the resolvers answer, the same and slower."""
     body_bytes_max: int = Field(default=1_000_000, ge=1_000, le=100_000_000)
+    cost_max: int = Field(default=50_000, ge=1_000, le=10_000_000)
+    """What one operation may cost; see api/http/cost.py."""
+    cost_per_minute: int = Field(default=1_000_000, ge=0, le=10_000_000_000)
+    """What the operations of one caller may cost within a minute, over all processes. 0: any amount."""
+    operation_seconds_max: float = Field(default=15, gt=0, le=600)
+    """How long one operation may take."""
+    batch_requests_max: int = Field(default=0, ge=0, le=100)
+    """How many GraphQL requests may come in one HTTP request, as a list. 0: a list is refused."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_only_origins)] = ()
+    """The origins, separated by commas, whose pages browsers let read what is answered."""
+    introspection: Annotated[Introspection | None, BeforeValidator(_lowercased)] = None
+    """Empty: everybody in development, those signed in in production."""
+    trusted_documents: Path | None = None
+    """A JSON file of registered documents by their ids."""
+    trusted_documents_only: bool = False
     log_level: Annotated[LogLevel, BeforeValidator(_uppercased)] = "INFO"
 
     @property
     def in_production(self) -> bool:
         """True where only safe settings are accepted."""
         return self.environment is Environment.PRODUCTION
+
+    @property
+    def hides_suggestions(self) -> bool:
+        """Whether error messages leave out what names there are ("Did you mean ...?")."""
+        return self.in_production
+
+    @property
+    def introspection_for(self) -> Introspection:
+        """Who may introspect."""
+        if self.introspection is not None:
+            return self.introspection
+        return Introspection.SIGNED_IN if self.in_production else Introspection.EVERYBODY
 
     @property
     def uses_embedded_database(self) -> bool:
@@ -94,12 +172,20 @@ class Settings(BaseSettings):
         """These settings, if a server may start with them; raises ConfigurationError naming the first unsafe one."""
         if self.trusted_issuer and not (self.jwks_url or self.jwks):
             raise ConfigurationError("TRANCHE_TRUSTED_ISSUER needs TRANCHE_JWKS_URL or TRANCHE_JWKS.")
+        if 0 < self.cost_per_minute < self.cost_max:
+            raise ConfigurationError("TRANCHE_COST_PER_MINUTE must be 0, or at least TRANCHE_COST_MAX.")
+        if self.trusted_documents_only and self.trusted_documents is None:
+            raise ConfigurationError("TRANCHE_TRUSTED_DOCUMENTS_ONLY needs TRANCHE_TRUSTED_DOCUMENTS.")
         if not self.in_production:
             return self
         if self.demo:
             raise ConfigurationError(
                 "The demo does not run in production: leave out --demo and TRANCHE_DEMO, "
                 "or set TRANCHE_ENVIRONMENT=development."
+            )
+        if self.password_memory_kib < PASSWORD_MEMORY_KIB_IN_PRODUCTION:
+            raise ConfigurationError(
+                f"TRANCHE_PASSWORD_MEMORY_KIB must be at least {PASSWORD_MEMORY_KIB_IN_PRODUCTION} in production."
             )
         self.check_signing_key()
         self.check_database()

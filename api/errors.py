@@ -7,7 +7,12 @@
     └── RequestError            the request as such is refused, answered as a top-level error
         ├── Unauthenticated
         ├── Forbidden
-        └── BadUserInput
+        ├── BadUserInput
+        ├── QueryTooComplex
+        └── TryAgain        nothing is wrong with the request: it may be sent again after ``retry_after`` seconds
+            ├── RateLimited
+            ├── TimedOut
+            └── Unavailable
     ConfigurationError          the server must not start like this; the message names the setting
 """
 
@@ -106,6 +111,38 @@ class Forbidden(RequestError):
 
 class BadUserInput(RequestError):
     """An argument is malformed or beyond its limit."""
+
+
+class QueryTooComplex(RequestError):
+    """The operation asks for more than it may."""
+
+    code = "QUERY_TOO_COMPLEX"
+
+
+class TryAgain(RequestError):
+    """Nothing is wrong with the request: it may be sent again after so many seconds."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateLimited(TryAgain):
+    """Too much was asked, by this caller or by all of them."""
+
+    code = "RATE_LIMITED"
+
+
+class TimedOut(TryAgain):
+    """The operation, one of its statements or a lock took too long."""
+
+    code = "TIMEOUT"
+
+
+class Unavailable(TryAgain):
+    """The database does not answer, or has no place left."""
+
+    code = "UNAVAILABLE"
 
 
 class ConfigurationError(Exception):

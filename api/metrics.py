@@ -17,6 +17,7 @@ CONFLICTS = Counter("tranche_version_conflicts_total", "Writes refused for a sta
 RETRIES = Counter(
     "tranche_transaction_retries_total", "Transactions run again after a serialization fault or deadlock."
 )
+SUBSCRIPTIONS = Gauge("tranche_subscriptions", "Subscriptions that are being answered.", multiprocess_mode="livesum")
 POOL_CONNECTIONS = Gauge(
     "tranche_pool_connections", "Connections of a pool.", ["pool", "state"], multiprocess_mode="livesum"
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from argon2 import PasswordHasher
 
 from api.cli import main
 
@@ -137,6 +139,27 @@ def test_token_of_a_member_of_two_wants_one_named(run: Run) -> None:
     run(*CREATE, "--slug", "delta")
     assert_sentence(run("token", "--email", "ada@gamma.example"), "Name one of: gamma, delta.")
     assert run("token", "--email", "ada@gamma.example", "--organization", "delta").status == 0
+
+
+def test_password_is_set_from_standard_input(run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(*CREATE)
+    set_password = ("user", "set-password", "--email", "Ada@gamma.example")
+    for password in ("correct horse battery", "another password"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{password}\n"))
+        outcome = run(*set_password)
+        assert outcome == Outcome(0, "ada@gamma.example has a new password. All sessions of before have ended.\n", "")
+    (row,) = fetch(database_url, "SELECT hash FROM user_passwords")
+    assert PasswordHasher().verify(row["hash"], "another password")
+    actions = [row["action"] for row in fetch(database_url, "SELECT action FROM audit_events ORDER BY sequence")]
+    assert actions == ["organization.created", "password.set", "password.set"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
+    assert run(*set_password) == Outcome(1, "", "tranche: password: A password has 8 to 200 characters.\n")
+
+
+def test_password_of_nobody_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse battery\n"))
+    outcome = run("user", "set-password", "--email", "nobody@gamma.example")
+    assert outcome == Outcome(1, "", "tranche: email: There is no such user.\n")
 
 
 def test_database_url_is_printed_alone(run: Run, database_url: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from api.config import Environment, Settings, load_settings
+from api.config import Environment, Introspection, Settings, load_settings
 from api.errors import ConfigurationError
 from api.http.app import create_app
 from api.http.tokens import Tokens
@@ -54,6 +54,9 @@ def test_production_starts_with_safe_settings(monkeypatch: pytest.MonkeyPatch, e
         ({"DEMO": "true"}, "TRANCHE_DEMO"),
         ({"DATABASE_URL": ""}, "TRANCHE_DATABASE_URL"),
         ({"TRUSTED_ISSUER": "https://issuer.example"}, "TRANCHE_TRUSTED_ISSUER"),
+        ({"TRUSTED_DOCUMENTS_ONLY": "true"}, "TRANCHE_TRUSTED_DOCUMENTS"),
+        ({"COST_MAX": "2000", "COST_PER_MINUTE": "1999"}, "TRANCHE_COST_PER_MINUTE"),
+        ({"PASSWORD_MEMORY_KIB": "1024"}, "TRANCHE_PASSWORD_MEMORY_KIB"),
     ],
 )
 def test_production_refuses_what_is_unsafe_by_name(
@@ -88,10 +91,29 @@ def test_production_takes_the_embedded_database_where_it_is_allowed(monkeypatch:
         ("TOKEN_MINUTES", "0"),
         ("TOKEN_MINUTES", "1.5"),
         ("BODY_BYTES_MAX", "10"),
+        ("ACCESS_MINUTES", "0"),
+        ("SESSION_DAYS", "0"),
+        ("SESSION_IDLE_HOURS", "0"),
+        ("PASSWORD_MEMORY_KIB", "7"),
+        ("PASSWORD_THREADS", "0"),
+        ("PASSWORD_QUEUE_MAX", "0"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.1,"),
         ("ALLOW_EMBEDDED_DATABASE", "perhaps"),
         ("DEMO", "2"),
         ("LOG_LEVEL", "LOUD"),
         ("LOG_LEVEL", "10"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "app.example"),
+        ("CORS_ORIGINS", "https://app.example/"),
+        ("CORS_ORIGINS", "https://App.example"),
+        ("CORS_ORIGINS", "https://app.example https://b.example"),
+        ("CORS_ORIGINS", "null"),
+        ("INTROSPECTION", "nobody"),
+        ("BATCH_REQUESTS_MAX", "-1"),
+        ("BATCH_REQUESTS_MAX", "101"),
+        ("TRUSTED_DOCUMENTS_ONLY", "perhaps"),
         ("JWKS_URL", "keys.json"),
         ("JWKS_URL", "ftp://issuer.example/keys"),
     ],
@@ -106,6 +128,28 @@ def test_bad_value_is_told_with_the_name_of_its_variable(
 def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=r"^TRANCHE_TOKEN_MINUTES: [^;]+; TRANCHE_DEMO: [^;]+$"):
         loaded(monkeypatch, DEMO="2", TOKEN_MINUTES="0")
+
+
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    origins = "https://app.example, http://localhost:3000,https://[::1]:8443,"
+    expected = ("https://app.example", "http://localhost:3000", "https://[::1]:8443")
+    assert loaded(monkeypatch, CORS_ORIGINS=origins).cors_origins == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "value", "expected"),
+    [
+        ("development", "", Introspection.EVERYBODY),
+        ("production", "", Introspection.SIGNED_IN),
+        ("production", "Everybody", Introspection.EVERYBODY),
+        ("development", "off", Introspection.OFF),
+    ],
+)
+def test_production_keeps_its_schema_for_those_signed_in(
+    monkeypatch: pytest.MonkeyPatch, environment: str, value: str, expected: Introspection
+) -> None:
+    settings = loaded(monkeypatch, ENVIRONMENT=environment, INTROSPECTION=value)
+    assert settings.introspection_for is expected
 
 
 @pytest.mark.parametrize("level", ["debug", "INFO", "Warning", "error"])

@@ -18,7 +18,10 @@ from api.db.connections import LOST_CONNECTION, ConnectionPool, PlainConnection
 from api.errors import ConfigurationError
 
 AUTHENTICATION_CONNECTIONS_MAX = 4
+SIGN_IN_CONNECTIONS_MAX = 2
+"""A pool of its own: however many try to sign in, finding out who sends a request does not wait for them."""
 CONNECT_SECONDS_MAX = 10
+ROLLBACK_SECONDS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,18 @@ class Database:
     """The pools of one server process."""
 
     def __init__(
-        self, limits: PoolLimits, reads: ConnectionPool, writes: ConnectionPool, authentication: ConnectionPool
+        self,
+        limits: PoolLimits,
+        reads: ConnectionPool,
+        writes: ConnectionPool,
+        authentication: ConnectionPool,
+        sign_ins: ConnectionPool,
     ) -> None:
         self.limits = limits
         self.reads = reads
         self.writes = writes
         self.authentication = authentication
+        self.sign_ins = sign_ins
 
     @classmethod
     async def open(cls, url: str, limits: PoolLimits) -> Self:
@@ -61,6 +70,7 @@ class Database:
             await refuse_privileged_login(pools[0])
             pools.append(await _open_pool(url, "tranche_app", limits, limits.write_connections_max))
             pools.append(await _open_pool(url, "tranche_auth", limits, AUTHENTICATION_CONNECTIONS_MAX, read_only=True))
+            pools.append(_make_pool(url, "tranche_auth", limits, SIGN_IN_CONNECTIONS_MAX))
         except BaseException:
             for pool in pools:
                 pool.terminate()
@@ -69,11 +79,13 @@ class Database:
 
     async def close(self) -> None:
         """Closes all connections once their work is done."""
-        await asyncio.gather(self.reads.close(), self.writes.close(), self.authentication.close())
+        await asyncio.gather(
+            self.reads.close(), self.writes.close(), self.authentication.close(), self.sign_ins.close()
+        )
 
     def terminate(self) -> None:
         """Drops all connections at once."""
-        for pool in (self.reads, self.writes, self.authentication):
+        for pool in (self.reads, self.writes, self.authentication, self.sign_ins):
             pool.terminate()
 
     @asynccontextmanager
@@ -116,7 +128,7 @@ async def _give_back(pool: ConnectionPool, connection: PlainConnection) -> None:
     """Ends what the transaction has left open, and gives the connection back."""
     try:
         if not connection.is_closed() and connection.is_in_transaction():
-            await connection.execute("ROLLBACK")
+            await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS_MAX)
     except BaseException as error:
         pool.discard(connection)
         # With a lost connection its transaction is gone; what was committed before must not end in an error.
@@ -126,9 +138,8 @@ async def _give_back(pool: ConnectionPool, connection: PlainConnection) -> None:
         pool.release(connection)
 
 
-async def _open_pool(
-    url: str, role: str, limits: PoolLimits, size_max: int, *, read_only: bool = False
-) -> ConnectionPool:
+def _make_pool(url: str, role: str, limits: PoolLimits, size_max: int, *, read_only: bool = False) -> ConnectionPool:
+    """A pool that has not connected yet."""
     server_settings = {
         "application_name": f"tranche {role.removeprefix('tranche_')}",
         "role": role,
@@ -141,8 +152,15 @@ async def _open_pool(
         # Every statement finds rows by keys of the organization: planning it anew for its values would not pay.
         "plan_cache_mode": "force_generic_plan" if read_only else "auto",
     }
+    return ConnectionPool(lambda: _connect(url, server_settings), size_max)
+
+
+async def _open_pool(
+    url: str, role: str, limits: PoolLimits, size_max: int, *, read_only: bool = False
+) -> ConnectionPool:
+    pool = _make_pool(url, role, limits, size_max, read_only=read_only)
     try:
-        return await ConnectionPool.open(lambda: _connect(url, server_settings), size_max)
+        pool.release(await pool.acquire())
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError) as error:
         raise ConfigurationError(f"TRANCHE_APPLICATION_DATABASE_URL: the login was refused ({error}).") from error
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidParameterValueError) as error:
@@ -150,6 +168,7 @@ async def _open_pool(
             f"TRANCHE_APPLICATION_DATABASE_URL: the login cannot act as {role} ({error}). "
             "Migrate first, and grant it the role."
         ) from error
+    return pool
 
 
 async def _connect(url: str, server_settings: dict[str, str]) -> PlainConnection:

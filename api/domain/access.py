@@ -17,11 +17,15 @@ _RANK = {Role.VIEWER: 0, Role.EDITOR: 1, Role.ADMIN: 2}
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """On whose behalf a request runs, in which organization. ``user_id`` is null for the system itself."""
+    """On whose behalf a request runs, in which organization.
+
+    ``user_id`` is null for an API key, which is named by ``api_key_id``, and for the system itself.
+    """
 
     organization_id: int
     user_id: int | None
     role: Role
+    api_key_id: int | None = None
 
 
 REQUIRED_ROLES: dict[str, Role] = {
@@ -36,10 +40,27 @@ REQUIRED_ROLES: dict[str, Role] = {
     "recordHoldingStatements": Role.EDITOR,
     "importStatements": Role.EDITOR,
     "loadDemo": Role.ADMIN,
+    "signIn": Role.VIEWER,
+    "refreshSession": Role.VIEWER,
+    "signOut": Role.VIEWER,
+    "acceptInvitation": Role.VIEWER,
+    "inviteMember": Role.ADMIN,
+    "revokeInvitation": Role.ADMIN,
+    "changeMemberRole": Role.ADMIN,
+    "removeMember": Role.ADMIN,
+    "createApiKey": Role.ADMIN,
+    "revokeApiKey": Role.ADMIN,
+    "apiKeys": Role.ADMIN,
+    "invitations": Role.ADMIN,
     "auditEvents": Role.ADMIN,
     "auditVerification": Role.ADMIN,
+    "eventRecorded": Role.ADMIN,
 }
-"""The least role for each mutation, and for each root field of a query that not every member may read."""
+"""The least role for each mutation, and for each other root field that not every member may read."""
+
+
+PUBLIC_MUTATIONS = frozenset({"signIn", "refreshSession", "acceptInvitation"})
+"""What needs no token, for it is how one is had. Each finds out who asks, and in which organization, by itself."""
 
 
 def allows(role: Role, action: str) -> bool:

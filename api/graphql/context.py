@@ -1,15 +1,23 @@
 """What resolvers share while one operation is answered."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 import strawberry
 
 from api.db.pools import Database
 from api.domain.access import Principal
 from api.errors import Unauthenticated
+from api.reads.live.followers import LiveLog
 from api.reads.loaders import Loaders
 from api.services.commands import Writer
+from api.services.sessions import Lifetimes
+from api.services.sign_in import SignIns, client_network
+
+CLIENT: ContextVar[tuple[str, int] | None] = ContextVar("CLIENT", default=None)
+"""Address and port of whoever sent the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +26,34 @@ class SignedIn:
 
     principal: Principal
     email: str
+    session_id: int | None = None
+
+
+class IssueToken(Protocol):
+    """Makes the access token of a session; see Tokens.issue."""
+
+    def __call__(
+        self, *, user_id: int, email: str, organization_slug: str, session_id: int, until: datetime
+    ) -> "AccessToken":
+        """The token."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A bearer token, and when it ends."""
+
+    token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """What signing in takes: checked passwords, sessions of so long, and tokens for them."""
+
+    sign_ins: SignIns
+    lifetimes: Lifetimes
+    issue: IssueToken
 
 
 @dataclass(slots=True)
@@ -29,6 +65,8 @@ class Context:
     request_id: str
     signed_in: SignedIn | None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    live: LiveLog | None = None
+    people: People | None = None
     _loaders: Loaders | None = None
 
     @property
@@ -44,6 +82,12 @@ class Context:
             self.principal  # noqa: B018 - raises where nobody is signed in
         else:
             await self.writer.authorise(self.principal, action, self.request_id)
+
+    @property
+    def network(self) -> str:
+        """The network of the client that sent the request."""
+        client = CLIENT.get()
+        return client_network(client and client[0])
 
     @property
     def today(self) -> date:

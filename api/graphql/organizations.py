@@ -13,6 +13,7 @@ from api.graphql.enums import describe
 from api.graphql.filters import any_of
 from api.graphql.nodes import Node
 from api.graphql.scalars import BigInt, CurrencyCode
+from api.reads.memberships import memberships_of_user
 
 GraphQLRole = describe(
     Role,
@@ -70,13 +71,41 @@ class Organization(Node):
     created_at: datetime = column("When it was created.")
 
 
+@strawberry.type(description="An organization by its names, whether or not the token is for it.")
+class OrganizationName:
+    """An organization by its names."""
+
+    name: str = strawberry.field(description="Its name.")
+    slug: str = strawberry.field(description="Its short name, as signIn wants it.")
+
+
+@strawberry.type(description="One of the organizations that the signed-in user is a member of.")
+class ViewerMembership:
+    """One of the organizations that the signed-in user is a member of."""
+
+    organization: OrganizationName = strawberry.field(description="The organization.")
+    role: GraphQLRole = strawberry.field(description="What the user may do in it.")  # type: ignore[valid-type]
+
+
 @strawberry.type(description="Who is asking, in which organization.")
 class Viewer:
     """Who is asking, in which organization."""
 
-    user: User = strawberry.field(description="The signed-in user.")
+    user: User | None = strawberry.field(description="The signed-in user; null where an API key asks.")
     organization: Organization = strawberry.field(description="The organization that the token is for.")
     role: GraphQLRole = strawberry.field(description="What they may do in it.")  # type: ignore[valid-type]
+
+    @strawberry.field(description="All organizations that the user is a member of; none for an API key.")
+    async def memberships(self, info: Info) -> list[ViewerMembership]:
+        """All organizations that the user is a member of."""
+        user_id = info.context.principal.user_id
+        found = [] if user_id is None else await memberships_of_user(info.context.database, user_id)
+        return [
+            ViewerMembership(
+                organization=OrganizationName(name=one.organization_name, slug=one.organization_slug), role=one.role
+            )
+            for one in found
+        ]
 
 
 @strawberry.type
@@ -88,7 +117,7 @@ class OrganizationQuery:
         """Who is asking."""
         principal = info.context.principal
         return Viewer(
-            user=await load(info, "User", principal.user_id),
+            user=None if principal.user_id is None else await load(info, "User", principal.user_id),
             organization=await load(info, "Organization", principal.organization_id),
             role=principal.role,
         )

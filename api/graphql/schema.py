@@ -6,6 +6,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.field import StrawberryField
 
+from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
 from api.graphql.companies import CompanyMutation
 from api.graphql.declare import ReadField
@@ -13,21 +14,32 @@ from api.graphql.funds import FundMutation, FundQuery
 from api.graphql.mutations import authorise_first
 from api.graphql.nodes import NodeQuery
 from api.graphql.organizations import Membership, OrganizationQuery, User
+from api.graphql.people import PeopleMutation, PeopleQuery
 from api.graphql.portfolio_mutations import PortfolioMutation
 from api.graphql.portfolios import PortfolioQuery
 from api.graphql.reallocations import Reallocation, ReallocationMutation
 from api.graphql.scalars import SCALARS, refuse_unstorable_texts
+from api.graphql.sign_in import SignInMutation
+from api.graphql.subscriptions import Subscription
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.declarations import Read
 
 
 @strawberry.type(description="What can be read. Every root field is answered from one snapshot of the database.")
-class Query(NodeQuery, OrganizationQuery, FundQuery, PortfolioQuery, AuditQuery):
+class Query(NodeQuery, OrganizationQuery, FundQuery, PortfolioQuery, AuditQuery, PeopleQuery, ApiKeyQuery):
     """What can be read."""
 
 
 @strawberry.type(description="What can be written. Every root field is a transaction of its own.")
-class Mutation(FundMutation, CompanyMutation, ReallocationMutation, PortfolioMutation):
+class Mutation(
+    FundMutation,
+    CompanyMutation,
+    ReallocationMutation,
+    PortfolioMutation,
+    SignInMutation,
+    PeopleMutation,
+    ApiKeyMutation,
+):
     """What can be written."""
 
 
@@ -38,6 +50,7 @@ def schema() -> strawberry.Schema:
     made = strawberry.Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[User, Membership, Reallocation],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

@@ -1,8 +1,10 @@
 """The application: what is opened at start and closed at stop, and the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -11,18 +13,32 @@ from starlette.types import Receive, Scope, Send
 
 from api import metrics
 from api.config import Settings, load_settings
+from api.db.event_bus import EventBus
 from api.db.pools import Database, PoolLimits
 from api.errors import ConfigurationError
+from api.graphql.context import People
 from api.graphql.schema import declared_fields, schema
 from api.http import demo_session, logs
 from api.http.authentication import Authenticator
+from api.http.cross_origin import CrossOrigin
 from api.http.documents import Documents
-from api.http.endpoint import GraphQLEndpoint
+from api.http.endpoint import Edge, GraphQLEndpoint
 from api.http.graphiql import graphiql_routes
 from api.http.health import readiness
-from api.http.operations import Operations
+from api.http.live.answers import Answers
+from api.http.live.perform import Perform
+from api.http.live.streams import Streams
+from api.http.live.websocket import SocketLimits, WebSocketEndpoint
+from api.http.operations import OperationLimits, Operations
+from api.http.persisted_documents import PersistedDocuments, read_trusted_documents
+from api.http.security_headers import SafeAnswers, answer_errors_as_json, security_headers
 from api.http.tokens import Tokens
+from api.reads.live.followers import LiveLog
 from api.services.commands import Writer
+from api.services.passwords import Passwords
+from api.services.rate_limits import RateLimits
+from api.services.sessions import Lifetimes
+from api.services.sign_in import SignIns
 
 POOL_METRICS_SECONDS = 1.0
 
@@ -31,11 +47,17 @@ class Application(FastAPI):
     """FastAPI for everything but /graphql, whose requests go straight to its endpoint, past middleware and routing."""
 
     endpoint: GraphQLEndpoint | None = None
+    sockets: WebSocketEndpoint | None = None
+    safely: SafeAnswers | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one connection."""
         if scope["type"] == "http" and scope["path"] == "/graphql" and self.endpoint is not None:
             await self.endpoint(scope, receive, send)
+        elif scope["type"] == "websocket" and scope["path"] == "/graphql" and self.sockets is not None:
+            await self.sockets(scope, receive, send)
+        elif scope["type"] == "http" and self.safely is not None:
+            await self.safely(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -47,28 +69,54 @@ def create_app(settings: Settings) -> Application:
         raise ConfigurationError("TRANCHE_APPLICATION_DATABASE_URL is not set; `tranche serve` finds it by itself.")
     url = settings.application_database_url.get_secret_value()
     tokens = Tokens(settings)
+    edge = _edge(settings)
 
     @asynccontextmanager
     async def lifespan(app: Application) -> AsyncIterator[None]:
         database = await Database.open(url, pool_limits(settings))
         reporter = asyncio.create_task(_report_pools(database))
+        bus = EventBus(url)
+        bus.start()
+        live = LiveLog(database, bus)
+        people = _people(settings, database, tokens)
         try:
-            app.state.database = database
-            app.endpoint = GraphQLEndpoint(
-                Operations(
-                    schema()._schema, database, Writer(database, settings.idempotency_days), settings.compiled_queries
-                ),
-                Documents(schema()._schema, declared_fields()),
-                Authenticator(database, tokens),
-                body_bytes_max=settings.body_bytes_max,
-                shows_debug=not settings.in_production,
+            app.state.database, app.state.bus = database, bus
+            authenticator = Authenticator(database, tokens)
+            operations = Operations(
+                schema()._schema,
+                database,
+                Writer(database, settings.idempotency_days, bus),
+                settings.compiled_queries,
+                hides_suggestions=settings.hides_suggestions,
+                people=people,
+                limits=OperationLimits(settings.cost_max, settings.operation_seconds_max),
+                rates=RateLimits(database, settings.cost_per_minute),
+            )
+            documents = Documents(
+                schema()._schema,
+                declared_fields(),
+                introspection=settings.introspection_for,
+                hides_suggestions=settings.hides_suggestions,
+            )
+            answers = Answers(operations, live)
+            app.endpoint = GraphQLEndpoint(operations, documents, authenticator, edge, answers, Streams(authenticator))
+            app.sockets = WebSocketEndpoint(
+                Perform(answers, documents, edge.persisted),
+                authenticator,
+                origins=settings.cors_origins,
+                limits=SocketLimits(message_bytes_max=settings.body_bytes_max),
             )
             yield
         finally:
             reporter.cancel()
+            await live.close()
+            await bus.close()
+            people.sign_ins.passwords.close()
             await database.close()
 
     app = Application(title="Tranche", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.safely = SafeAnswers(super(Application, app).__call__, edge.headers)
+    answer_errors_as_json(app)
     _add_health(app)
     if not settings.in_production:
         app.router.routes.extend(
@@ -81,7 +129,59 @@ def create_app_from_environment() -> Application:
     """The application of this process's settings, for uvicorn and its workers."""
     settings = load_settings()
     logs.configure(settings.log_level)
-    return create_app(settings)
+    app = create_app(settings)
+    _stop_streams_on_signals(app)
+    return app
+
+
+def _stop_streams_on_signals(app: Application) -> None:
+    """Ends what streams when the server is told to end: uvicorn waits for them, and does not tell them."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if app.endpoint is not None:
+            app.endpoint.streams.stop()
+
+    def stop_before(usual: Callable[[int, FrameType | None], object]) -> Callable[[int, FrameType | None], None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(stop)
+            usual(number, frame)
+
+        return handle
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        usual = signal.getsignal(number)
+        if callable(usual):
+            signal.signal(number, stop_before(usual))
+
+
+def _edge(settings: Settings) -> Edge:
+    """What the settings say of the edge; raises ConfigurationError for a manifest that cannot be read."""
+    trusted = read_trusted_documents(settings.trusted_documents) if settings.trusted_documents else None
+    cross_origin = CrossOrigin(settings.cors_origins)
+    return Edge(
+        body_bytes_max=settings.body_bytes_max,
+        batch_requests_max=settings.batch_requests_max,
+        shows_debug=not settings.in_production,
+        headers=security_headers(in_production=settings.in_production) + cross_origin.for_all,
+        cross_origin=cross_origin,
+        persisted=PersistedDocuments(trusted, only_trusted=settings.trusted_documents_only),
+    )
+
+
+def passwords_of(settings: Settings) -> Passwords:
+    """The hashing of passwords that the settings want."""
+    return Passwords(
+        memory_kib=settings.password_memory_kib,
+        iterations=settings.password_iterations,
+        threads=settings.password_threads,
+        queue_max=settings.password_queue_max,
+    )
+
+
+def _people(settings: Settings, database: Database, tokens: Tokens) -> People:
+    lifetimes = Lifetimes(settings.session_days, settings.session_idle_hours)
+    return People(SignIns(database, passwords_of(settings)), lifetimes, tokens.issue_for_session)
 
 
 def pool_limits(settings: Settings) -> PoolLimits:
@@ -121,7 +221,12 @@ def _json(body: dict[str, str], status: int = 200) -> Response:
 
 
 async def _report_pools(database: Database) -> None:
-    pools = {"reads": database.reads, "writes": database.writes, "authentication": database.authentication}
+    pools = {
+        "reads": database.reads,
+        "writes": database.writes,
+        "authentication": database.authentication,
+        "sign_ins": database.sign_ins,
+    }
     while True:
         for name, pool in pools.items():
             metrics.POOL_CONNECTIONS.labels(name, "open").set(pool.size)

@@ -21,6 +21,10 @@ from graphql import (
     parse,
 )
 
+from api.config import Introspection
+from api.domain.access import PUBLIC_MUTATIONS
+from api.errors import Unauthenticated
+from api.http.cost import OperationCost
 from api.http.document_limits import excess
 from api.http.validation import validate
 from api.reads.compiled.plain import DeclaredFields
@@ -34,33 +38,41 @@ DOCUMENT_CHARACTERS_MAX = 16_000_000
 SEEN_MAX = 50_000
 """How many documents are remembered, by their hashes, to have been asked once."""
 
-PUBLIC_ROOT_FIELDS = frozenset({"__schema", "__type", "__typename"})
+PUBLIC_ROOT_FIELDS = frozenset({"__schema", "__type", "__typename"}) | PUBLIC_MUTATIONS
 """What may be asked without a token."""
+INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
+NO_INTROSPECTION = "Introspection is switched off: __schema and __type are not answered."
+NEEDS_A_TOKEN = "Send a bearer token in the Authorization header."
+
+
+Roots = list[tuple[OperationDefinitionNode, frozenset[str]]]
+"""The operations of a document with the names of their root fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a document, and the names of its root fields."""
+    """One operation of a document, and the names of its root fields. ``is_public``: it may be run without a token."""
 
     name: str | None
     type: OperationType
     root_fields: frozenset[str]
     plans: OperationPlans
-
-    @property
-    def is_public(self) -> bool:
-        """Whether it may be run without a token."""
-        return self.root_fields <= PUBLIC_ROOT_FIELDS
+    cost: OperationCost
+    is_public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document, or why it is none; with ``errors`` there is nothing to run."""
+    """A parsed document, or why it is none; with ``errors`` there is nothing to run.
+
+    ``needs_token``: it is not for callers without one, nor what is wrong with it.
+    """
 
     node: DocumentNode | None
     operations: tuple[Operation, ...] = ()
     errors: tuple[GraphQLError, ...] = ()
     error_code: str = ""
+    needs_token: bool = False
 
     def operation(self, name: str | None) -> Operation | None:
         """The operation of this name; the only one where no name is given."""
@@ -69,30 +81,59 @@ class Document:
         return next((operation for operation in self.operations if operation.name == name), None)
 
 
+UNFIT = Document(
+    None,
+    errors=(GraphQLError("The document does not fit the schema. With a token it is told why."),),
+    error_code="GRAPHQL_VALIDATION_FAILED",
+)
+
+
 @dataclass(slots=True)
 class Documents:
-    """The documents of one process, least recently used out first."""
+    """The documents of one process, least recently used out first.
+
+    ``introspection``: who may ask for the schema. ``hides_suggestions``: no message tells of names that were not sent.
+    """
 
     schema: GraphQLSchema
     declared: DeclaredFields
+    introspection: Introspection = Introspection.EVERYBODY
+    hides_suggestions: bool = False
     _documents: OrderedDict[str, Document] = field(default_factory=OrderedDict)
     _characters: int = 0
     _seen: set[int] = field(default_factory=set)
+    _fields: frozenset[str] = field(init=False)
 
-    def get(self, text: str) -> Document:
-        """The document of this text, from the cache where it is there."""
+    def __post_init__(self) -> None:
+        """Looks up the names of all root fields there are."""
+        roots = (self.schema.query_type, self.schema.mutation_type, self.schema.subscription_type)
+        self._fields = frozenset(name for root in roots if root is not None for name in root.fields)
+
+    def get(self, text: str, *, is_signed_in: bool = True) -> Document:
+        """The document of this text, from the cache where it is there.
+
+        Raises Unauthenticated, before validation, where none of it is for callers without a token.
+        """
         document = self._documents.get(text)
         if document is not None:
             self._documents.move_to_end(text)
-            return document
-        document = self._read(text)
+            return document if is_signed_in else self._for_anybody(document)
+        document = self._read(text, is_signed_in=is_signed_in)
         if self._is_new(text):
-            return document
+            return document if is_signed_in else self._for_anybody(document)
         self._documents[text] = document
         self._characters += len(text)
         while len(self._documents) > DOCUMENTS_MAX or self._characters > DOCUMENT_CHARACTERS_MAX:
             oldest, _ = self._documents.popitem(last=False)
             self._characters -= len(oldest)
+        return document if is_signed_in else self._for_anybody(document)
+
+    def _for_anybody(self, document: Document) -> Document:
+        """The document as callers without a token see it: what is wrong with one would tell what the schema has."""
+        if document.needs_token:
+            raise Unauthenticated(NEEDS_A_TOKEN)
+        if document.error_code == "GRAPHQL_VALIDATION_FAILED" and self.introspection is not Introspection.EVERYBODY:
+            return UNFIT
         return document
 
     def _is_new(self, text: str) -> bool:
@@ -105,38 +146,67 @@ class Documents:
         self._seen.add(hashed)
         return True
 
-    def _read(self, text: str) -> Document:
+    def _read(self, text: str, *, is_signed_in: bool) -> Document:
         try:
             node = parse(text, max_tokens=TOKENS_MAX)
         except GraphQLError as error:
             return Document(None, errors=(error,), error_code="GRAPHQL_PARSE_FAILED")
         except RecursionError:
             return Document(None, errors=(GraphQLError(TOO_DEEP),), error_code="GRAPHQL_PARSE_FAILED")
+        roots = _root_fields_of(node)
+        needs_token = not self._is_for_anybody(roots)
+        if needs_token and not is_signed_in:
+            raise Unauthenticated(NEEDS_A_TOKEN)
         try:
-            errors = validate(self.schema, node, errors_max=VALIDATION_ERRORS_MAX)
-            too_much = None if errors else excess(node)
-            operations = () if errors or too_much else self._operations(node)
+            too_much = excess(node)
+            errors = [] if too_much else self._validate(node, roots)
+            operations = () if errors or too_much else self._operations(node, roots)
         except RecursionError:
             errors, too_much, operations = [GraphQLError(TOO_DEEP)], None, ()
         if errors:
             clients = tuple(_clients_error(error) for error in errors)
-            return Document(None, errors=clients, error_code="GRAPHQL_VALIDATION_FAILED")
+            return Document(None, (), clients, "GRAPHQL_VALIDATION_FAILED", needs_token)
         if too_much:
-            return Document(None, errors=(too_much,), error_code="QUERY_TOO_COMPLEX")
-        return Document(node, operations)
+            return Document(None, (), (too_much,), "QUERY_TOO_COMPLEX", needs_token)
+        return Document(node, operations, needs_token=needs_token)
 
-    def _operations(self, document: DocumentNode) -> tuple[Operation, ...]:
+    def _validate(self, document: DocumentNode, roots: Roots) -> list[GraphQLError]:
+        if self.introspection is Introspection.OFF and any(names & INTROSPECTION_FIELDS for _, names in roots):
+            return [GraphQLError(NO_INTROSPECTION)]
+        return validate(
+            self.schema, document, errors_max=VALIDATION_ERRORS_MAX, hide_suggestions=self.hides_suggestions
+        )
+
+    def _operations(self, document: DocumentNode, roots: Roots) -> tuple[Operation, ...]:
         fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
         return tuple(
             Operation(
                 node.name.value if node.name else None,
                 node.operation,
-                frozenset(_root_fields(node.selection_set, fragments)),
+                names,
                 OperationPlans(self.schema, self.declared, document, node),
+                OperationCost(self.schema, fragments, node),
+                self._is_public(names),
             )
-            for node in document.definitions
-            if isinstance(node, OperationDefinitionNode)
+            for node, names in roots
         )
+
+    def _is_for_anybody(self, roots: Roots) -> bool:
+        """Whether callers without a token may send this, be it valid or not.
+
+        Where they may not read the schema, not even beside what they may ask: that it is valid would tell them.
+        """
+        answered = [self._is_public(names) for _, names in roots]
+        return all(answered) if self.introspection is not Introspection.EVERYBODY else any(answered) or not answered
+
+    def _is_public(self, root_fields: frozenset[str]) -> bool:
+        """Whether an operation with these root fields is for callers without a token.
+
+        Where they may read the schema, they are also told of fields that it does not have.
+        """
+        if self.introspection is not Introspection.EVERYBODY:
+            return root_fields <= PUBLIC_ROOT_FIELDS - INTROSPECTION_FIELDS
+        return not any(name in self._fields for name in root_fields - PUBLIC_ROOT_FIELDS)
 
 
 def _clients_error(error: GraphQLError) -> GraphQLError:
@@ -144,6 +214,16 @@ def _clients_error(error: GraphQLError) -> GraphQLError:
     if error.original_error is None or isinstance(error.original_error, GraphQLError):
         return error
     return GraphQLError("This value cannot be read.", error.nodes)
+
+
+def _root_fields_of(document: DocumentNode) -> Roots:
+    """The names of the root fields of each operation; the document need not be valid."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    return [
+        (node, frozenset(_root_fields(node.selection_set, fragments)))
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode)
+    ]
 
 
 def _root_fields(selection_set: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode]) -> set[str]:
@@ -159,5 +239,6 @@ def _root_fields(selection_set: SelectionSetNode, fragments: dict[str, FragmentD
                 pending.append(selection.selection_set)
             elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in seen:
                 seen.add(selection.name.value)
-                pending.append(fragments[selection.name.value].selection_set)
+                if selection.name.value in fragments:
+                    pending.append(fragments[selection.name.value].selection_set)
     return names

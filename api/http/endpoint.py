@@ -1,10 +1,8 @@
 """The /graphql endpoint, a bare ASGI application: request in, principal, document, execution, bytes out."""
 
-import itertools
-import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -14,11 +12,17 @@ from starlette.types import Receive, Scope, Send
 
 from api import metrics
 from api.errors import Unauthenticated
-from api.graphql.context import SignedIn
+from api.graphql.context import CLIENT, SignedIn
 from api.http.authentication import Authenticator
-from api.http.documents import Document, Documents, Operation
-from api.http.operations import Operations, format_error, masked
+from api.http.cross_origin import CrossOrigin
+from api.http.documents import NEEDS_A_TOKEN, Document, Documents, Operation
+from api.http.live.answers import Answers, Body, one
+from api.http.live.guard import Caller
+from api.http.live.streams import NO_STREAM, Format, Streams, Wanted, wanted
+from api.http.operations import Operations, failed, format_error, masked
+from api.http.persisted_documents import NOT_FOUND, PersistedDocuments
 from api.http.requests import (
+    MEDIA_TYPE_JSON,
     Answer,
     BadRequest,
     GraphQLRequest,
@@ -27,12 +31,16 @@ from api.http.requests import (
     headers_of,
     negotiate,
     read_request,
+    request_id_of,
 )
+from api.http.security_headers import ALWAYS
 
 OPERATION_NAMES_MAX = 200
+"""How many names of operations the metrics tell apart."""
+NAME_CHARACTERS_MAX = 200
+"""How much of an operation's name is logged."""
 
-_PROCESS = secrets.token_hex(6)
-_REQUEST_NUMBERS = itertools.count(1)
+PLAIN_JSON = Answer(MEDIA_TYPE_JSON, is_legacy=False)
 
 logger = structlog.get_logger("tranche.operation")
 
@@ -46,11 +54,24 @@ class Reply:
     headers: Mapping[str, str]
     operation: Operation | None = None
     signed_in: SignedIn | None = None
+    stream: tuple[Format, AsyncGenerator[Body, None]] | None = None
 
     @property
     def codes(self) -> list[str]:
         """The codes of the errors in the response."""
         return [error["extensions"]["code"] for error in self.body.get("errors", ())]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the settings tell the endpoint. ``headers`` go on every answer."""
+
+    body_bytes_max: int
+    batch_requests_max: int = 0
+    shows_debug: bool = False
+    headers: tuple[tuple[bytes, bytes], ...] = ALWAYS
+    cross_origin: CrossOrigin = field(default_factory=CrossOrigin)
+    persisted: PersistedDocuments = field(default_factory=PersistedDocuments)
 
 
 class GraphQLEndpoint:
@@ -61,62 +82,139 @@ class GraphQLEndpoint:
         operations: Operations,
         documents: Documents,
         authenticator: Authenticator,
-        *,
-        body_bytes_max: int,
-        shows_debug: bool,
+        edge: Edge,
+        answers: Answers,
+        streams: Streams,
     ) -> None:
         self.operations = operations
+        self.answers = answers
+        self.streams = streams
         self.authenticator = authenticator
         self.documents = documents
-        self.body_bytes_max = body_bytes_max
-        self.shows_debug = shows_debug
+        self.edge = edge
         self._names: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Answers one HTTP request."""
         started = time.perf_counter()
+        CLIENT.set(scope.get("client"))
         given = headers_of(scope)
-        request_id = _request_id(given)
+        request_id = request_id_of(given)
+        method = scope["method"]
+        if method == "OPTIONS" and await self._answer_preflight(given, request_id, send):
+            return
+        answer, replies = PLAIN_JSON, None
         try:
-            answer = negotiate(header(given, b"accept"))
+            accept = header(given, b"accept")
+            stream = wanted(accept)
+            answer = PLAIN_JSON if stream.single else negotiate(accept)
+            if method == "GET":
+                self.edge.cross_origin.refuse_forgery(given)
+            asked = await read_request(scope, given, receive, self.edge.body_bytes_max, self.edge.batch_requests_max)
+            if isinstance(asked, list):
+                answer = PLAIN_JSON
+                replies = [
+                    await self._answer(method, given, request, request_id, answer, NO_STREAM) for request in asked
+                ]
+                reply = Reply(200, {}, {})
+                body = orjson.dumps([reply.body for reply in replies], option=orjson.OPT_UTC_Z)
+            else:
+                reply = await self._answer(method, given, asked, request_id, answer, stream)
+                body = orjson.dumps(reply.body, option=orjson.OPT_UTC_Z)
         except BadRequest as error:
-            answer, reply = Answer("application/json", is_legacy=False), _refusal(error)
-        else:
-            reply = await self._answer(scope, given, receive, request_id, answer)
-        body = orjson.dumps(reply.body, option=orjson.OPT_UTC_Z)
+            reply = _refusal(error, answer)
+            body = orjson.dumps(reply.body)
+        except Exception as error:
+            reply = Reply(500, {"errors": [masked(error, request_id)]}, {})
+            body = orjson.dumps(reply.body)
         headers = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(body)),
             (b"x-request-id", request_id.encode()),
-            (b"cache-control", b"no-store"),
-            *((name.lower().encode(), value.encode()) for name, value in reply.headers.items()),
+            *self.edge.headers,
         ]
+        if b"origin" in given:
+            headers += self.edge.cross_origin.headers(given[b"origin"])
+        if reply.headers:
+            headers += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
+        if reply.stream is not None:
+            caller = Caller(header(given, b"authorization"), reply.signed_in)
+            await self.streams.send(*reply.stream, headers, caller, receive, send)
+            return
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        self._report(reply, request_id, time.perf_counter() - started)
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        seconds = time.perf_counter() - started
+        if replies is None:
+            self._report(reply, request_id, seconds)
+        else:
+            for answered in replies:
+                self._report(answered, request_id, seconds)
 
-    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, request_id: str, answer: Answer) -> Reply:
+    async def _answer(
+        self,
+        method: str,
+        headers: Headers,
+        request: GraphQLRequest,
+        request_id: str,
+        answer: Answer,
+        stream: Wanted,
+    ) -> Reply:
+        signed_in, refused = None, None
         try:
-            request = await read_request(scope, headers, receive, self.body_bytes_max)
-            signed_in = await self.authenticator.sign_in(header(headers, b"authorization"))
-            document = self.documents.get(request.query)
+            try:
+                signed_in = await self.authenticator.sign_in(header(headers, b"authorization"))
+            except Unauthenticated as error:
+                refused = error
+            persisted = self.edge.persisted
+            text = (
+                request.query if request.naming is None and not persisted.only_trusted else persisted.text_of(request)
+            )
+            document = self.documents.get(text, is_signed_in=signed_in is not None)
             if document.errors:
+                if refused is not None:
+                    raise refused
                 errors = [format_error(error, request_id, document.error_code) for error in document.errors]
-                return Reply(200 if answer.is_legacy else 400, {"errors": errors}, {}, signed_in=signed_in)
-            operation = _choose(document, request, scope["method"], signed_in)
+                reply = Reply(200 if answer.is_legacy else 400, {"errors": errors}, {}, signed_in=signed_in)
+                if stream.single is not None:
+                    reply.stream = stream.single, one(reply.body)
+                return reply
+            operation = _choose(document, request, method, signed_in, stream)
+            # To sign in and to refresh a session, clients send the token of before, which has ended.
+            if refused is not None and operation.type is not OperationType.MUTATION:
+                raise refused
+            if request.naming is not None:
+                persisted.keep(request, is_signed_in=signed_in is not None)
         except BadRequest as error:
-            return _refusal(error)
+            return _refusal(error, answer, signed_in)
         except Unauthenticated as error:
-            body = {"errors": [{"message": str(error), "extensions": {"code": error.code}}]}
+            body = {"errors": [{"message": str(refused or error), "extensions": {"code": error.code}}]}
             return Reply(401, body, {"WWW-Authenticate": "Bearer"})
         except Exception as error:
-            return Reply(500, {"errors": [masked(error, request_id)]}, {})
-        debug = self.shows_debug and b"x-tranche-debug" in headers
-        result = await self.operations.run(document, operation, request, signed_in, request_id, debug=debug)
+            result = failed(error, request_id)
+            return Reply(result.status, result.body, result.headers, signed_in=signed_in)
+        chosen = stream.subscription if operation.type is OperationType.SUBSCRIPTION else stream.single
+        if chosen is not None:
+            bodies = self.answers.bodies(document, operation, request, signed_in, request_id)
+            return Reply(200, {}, {}, operation, signed_in, stream=(chosen, bodies))
+        debug = self.edge.shows_debug and b"x-tranche-debug" in headers
+        shows_cost = b"x-tranche-cost" in headers
+        result = await self.operations.run(
+            document, operation, request, signed_in, request_id, debug=debug, shows_cost=shows_cost
+        )
         status = result.status
         if status == 400 and answer.is_legacy:
             status = 200
-        return Reply(status, result.body, {}, operation, signed_in)
+        return Reply(status, result.body, result.headers, operation, signed_in)
+
+    async def _answer_preflight(self, headers: Headers, request_id: str, send: Send) -> bool:
+        """Permits what another origin's page is about to ask; False where this is no preflight, or not permitted."""
+        permission = self.edge.cross_origin.preflight(headers)
+        if permission is None:
+            return False
+        sent = [(b"x-request-id", request_id.encode()), *self.edge.headers, *permission]
+        await send({"type": "http.response.start", "status": 204, "headers": sent})
+        await send({"type": "http.response.body", "body": b""})
+        return True
 
     def _report(self, reply: Reply, request_id: str, seconds: float) -> None:
         operation, codes = reply.operation, reply.codes
@@ -127,7 +225,7 @@ class GraphQLEndpoint:
         logger.info(
             "operation",
             request_id=request_id,
-            operation=operation and operation.name,
+            operation=operation and operation.name and operation.name[:NAME_CHARACTERS_MAX],
             type=type_name,
             user_id=reply.signed_in and reply.signed_in.principal.user_id,
             organization_id=reply.signed_in and reply.signed_in.principal.organization_id,
@@ -147,28 +245,31 @@ class GraphQLEndpoint:
         return operation.name
 
 
-def _choose(document: Document, request: GraphQLRequest, method: str, signed_in: SignedIn | None) -> Operation:
+def _choose(
+    document: Document, request: GraphQLRequest, method: str, signed_in: SignedIn | None, stream: Wanted
+) -> Operation:
     operation = document.operation(request.operation_name)
     if operation is None:
         names = ", ".join(operation.name or "(anonymous)" for operation in document.operations)
         raise BadRequest(400, f"operationName: must name one of the document's operations: {names}.")
-    if method == "GET" and operation.type is not OperationType.QUERY:
+    is_streamed = operation.type is OperationType.SUBSCRIPTION and stream.subscription is not None
+    if method == "GET" and operation.type is not OperationType.QUERY and not is_streamed:
         raise BadRequest(405, "A GET may only query.", Allow="POST")
-    if operation.type is OperationType.SUBSCRIPTION:
-        raise BadRequest(400, "Subscriptions are not taken over plain HTTP.")
+    if operation.type is OperationType.SUBSCRIPTION and not is_streamed:
+        raise BadRequest(
+            400, "Subscriptions are answered over a WebSocket, or as text/event-stream where Accept asks for it."
+        )
     if signed_in is None and not operation.is_public:
-        raise Unauthenticated("Send a bearer token in the Authorization header.")
+        raise Unauthenticated(NEEDS_A_TOKEN)
     return operation
 
 
-def _refusal(error: BadRequest) -> Reply:
+def _refusal(error: BadRequest, answer: Answer, signed_in: SignedIn | None = None) -> Reply:
+    """The reply that refuses a request.
+
+    A document that is not known yet is part of the protocol by which clients name it: no failure of HTTP's, unless the
+    media type wants one for every answer without data.
+    """
+    status = 200 if error.message == NOT_FOUND and answer.media_type == MEDIA_TYPE_JSON else error.status
     body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
-    return Reply(error.status, body, error.headers)
-
-
-def _request_id(headers: Headers) -> str:
-    """The client's request id where it is a harmless one, else a new one."""
-    given = header(headers, b"x-request-id")
-    if given is not None and 1 <= len(given) <= 64 and given.isascii() and given.replace("-", "").isalnum():
-        return given
-    return f"{_PROCESS}{next(_REQUEST_NUMBERS):012x}"
+    return Reply(status, body, error.headers, signed_in=signed_in)

@@ -11,8 +11,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+
+from api.http.security_headers import error_response
 
 WHEEL_PACKAGE = "graphene_django_graphiql_static"
 WHEEL_FILES = (
@@ -129,7 +131,7 @@ def graphiql_routes(
         headers = SECURITY_HEADERS | {"Cache-Control": "no-store"}
         # Another site's page has no business with the token, whatever the application allows across origins.
         if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
-            return PlainTextResponse("Only for the GraphiQL page.", status_code=403, headers=headers)
+            return error_response(403, "Only for the GraphiQL page.", headers)
         session: dict[str, object] = {"examples": [asdict(example) for example in await examples()]}
         token = demo_token()
         if token is not None:
@@ -169,7 +171,7 @@ def render_page(static_files: dict[str, StaticFile]) -> str:
 def static_response(request: Request, static_file: StaticFile | None) -> Response:
     """The file, 304 when the client has it, or 404; immutable only under the address that has its digest."""
     if static_file is None:
-        return PlainTextResponse("Not found.", status_code=404, headers=SECURITY_HEADERS)
+        return error_response(404, "Not Found.", SECURITY_HEADERS)
     is_current = request.query_params.get("v") == static_file.digest
     headers = SECURITY_HEADERS | {
         "Cache-Control": f"public, max-age={CACHE_SECONDS}, immutable" if is_current else "no-cache",

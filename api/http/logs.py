@@ -38,6 +38,8 @@ def configure(level: str) -> None:
     logging.captureWarnings(capture=True)
     for name in ("uvicorn.access", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What uvicorn says of each WebSocket holds its address, with whatever the client has written into that.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "WebSocket" not in str(record.msg))
 
 
 def _without_values(exc_info: Any) -> str:

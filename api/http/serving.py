@@ -11,10 +11,13 @@ import uvicorn
 
 from api.config import Settings
 from api.domain.access import Role
+from api.http.connections import BoundedHttp
 
 READY_SECONDS_MAX = 60
 SHUTDOWN_SECONDS_MAX = 10
 KEEP_ALIVE_SECONDS = 75
+SOCKET_PING_SECONDS = 20
+"""How often a WebSocket is asked whether its client is still there, and how long its answer may take."""
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, banner: str | None) -> None:
@@ -26,10 +29,10 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, banner: str
         if workers > 1:
             # prometheus_client reads this when it is first imported: in the workers, not here.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-        _run(host, port, workers)
+        _run(settings, host, port, workers)
 
 
-def _run(host: str, port: int, workers: int) -> None:
+def _run(settings: Settings, host: str, port: int, workers: int) -> None:
     uvicorn.run(
         "api.http.app:create_app_from_environment",
         factory=True,
@@ -37,9 +40,17 @@ def _run(host: str, port: int, workers: int) -> None:
         port=port,
         workers=workers if workers > 1 else None,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
+        ws="websockets-sansio",
+        ws_max_size=settings.body_bytes_max,
+        ws_ping_interval=SOCKET_PING_SECONDS,
+        ws_ping_timeout=SOCKET_PING_SECONDS,
+        # A compressor for each socket would take more memory than all else that it holds.
+        ws_per_message_deflate=False,
         access_log=False,
-        proxy_headers=False,
+        # The client's address, for throttling sign-ins; anybody could write the header, so only some are believed.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
         log_config=None,
         server_header=False,
         date_header=False,

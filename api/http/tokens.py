@@ -5,11 +5,13 @@ import base64
 import secrets
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
+import structlog
 from joserfc import jwk, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet
@@ -17,26 +19,34 @@ from joserfc.jwk import ECKey, Key, KeySet
 from api import private_files
 from api.config import Settings
 from api.errors import ConfigurationError, Unauthenticated
+from api.graphql.context import AccessToken
 from api.reads.global_ids import BIGINT_MAX
 
 TOKEN_LENGTH_MAX = 8192
 LEEWAY_SECONDS = 30
 JWKS_REFRESH_SECONDS_MIN = 60
+JWKS_AGE_SECONDS_MAX = 900
+"""How long a fetched key set is relied on: a key that the issuer has withdrawn is good no longer than that."""
 JWKS_SECONDS_MAX = 5
 OUTSIDE_ALGORITHMS = ["ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519"]
 _MALFORMED = (JoseError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
 """What reading a token or key of any other shape raises."""
+logger = structlog.get_logger(__name__)
 _ALGORITHM_BY_CURVE = {"P-256": "ES256", "P-384": "ES384", "Ed25519": "EdDSA"}
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says. One of ``user_id`` (our own tokens) and ``email`` (an outside issuer's) is set."""
+    """What a valid token says. One of ``user_id`` (our own tokens) and ``email`` (an outside issuer's) is set.
+
+    With a ``session_id`` it is worth no more than the session is.
+    """
 
     user_id: int | None
     email: str | None
     organization_slug: str | None
     expires_at: int
+    session_id: int | None = None
 
 
 class Tokens:
@@ -49,20 +59,28 @@ class Tokens:
         self._outside = OutsideKeys(settings) if settings.trusted_issuer else None
 
     def issue(self, *, user_id: int, email: str, organization_slug: str) -> str:
-        """A token for one user in one organization."""
-        now = int(time.time())
+        """A token for one user in one organization, of no session: the command line's and the demo's."""
+        end = int(time.time()) + self._settings.token_minutes * 60
+        return self._signed(end, sub=str(user_id), email=email, organization=organization_slug)
+
+    def issue_for_session(
+        self, *, user_id: int, email: str, organization_slug: str, session_id: int, until: datetime
+    ) -> AccessToken:
+        """A short token of a session, which ends at ``until`` at the latest."""
+        end = min(int(time.time()) + self._settings.access_minutes * 60, int(until.timestamp()))
+        token = self._signed(end, sub=str(user_id), email=email, organization=organization_slug, sid=session_id)
+        return AccessToken(token, datetime.fromtimestamp(end, UTC))
+
+    def _signed(self, end: int, **said: str | int) -> str:
         claims = {
             "iss": self._settings.token_issuer,
             "aud": self._settings.token_audience,
-            "sub": str(user_id),
-            "email": email,
-            "organization": organization_slug,
-            "iat": now,
-            "exp": now + self._settings.token_minutes * 60,
+            "iat": int(time.time()),
+            "exp": end,
             "jti": secrets.token_urlsafe(12),
         }
         return jwt.encode(
-            {"alg": self._algorithm, "kid": self._key.kid}, claims, self._key, algorithms=[self._algorithm]
+            {"alg": self._algorithm, "kid": self._key.kid}, claims | said, self._key, algorithms=[self._algorithm]
         )
 
     async def verify(self, token: str) -> Claims:
@@ -98,7 +116,10 @@ class Tokens:
             user_id = int(claims["sub"])
             if not 1 <= user_id <= BIGINT_MAX:
                 raise ValueError("no user's id")
-            return Claims(user_id, None, slug, int(claims["exp"]))
+            session_id = claims.get("sid")
+            if session_id is not None and not (type(session_id) is int and 1 <= session_id <= BIGINT_MAX):
+                raise ValueError("no session's id")
+            return Claims(user_id, None, slug, int(claims["exp"]), session_id)
         email = claims.get("email")
         # Some issuers send the flag as a text.
         is_verified = claims.get("email_verified", True) in (True, "true")
@@ -108,30 +129,46 @@ class Tokens:
 
 
 class OutsideKeys:
-    """The keys of the outside issuer, fetched anew for a key id that is not known, at most once a minute."""
+    """The keys of the outside issuer.
+
+    Fetched anew for a key id that is not known, and when they have become old: at most once a minute.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.jwks_url
         self._keys = _import_key_set(settings.jwks) if settings.jwks else KeySet([])
         self._fetched_at = float("-inf")
+        self._tried_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def keys_for(self, token: str) -> KeySet:
-        """The keys, refreshed where the token's key is not among them; raises httpx.HTTPError, ValueError."""
+        """The keys, refreshed where the token's key is not among them.
+
+        Where the issuer cannot be reached, which is logged, those that are known go on to be good.
+        """
         key_id = _unverified_part(token, 0).get("kid")
-        if self._url is None or self._knows(key_id):
+        if self._url is None or self._is_current(key_id):
             return self._keys
         async with self._lock:
-            if not self._knows(key_id) and time.monotonic() - self._fetched_at >= JWKS_REFRESH_SECONDS_MIN:
-                self._fetched_at = time.monotonic()
-                async with httpx.AsyncClient(timeout=JWKS_SECONDS_MAX) as client:
-                    answer = await client.get(self._url)
-                    answer.raise_for_status()
-                    self._keys = KeySet.import_key_set(answer.json())
+            if not self._is_current(key_id) and time.monotonic() - self._tried_at >= JWKS_REFRESH_SECONDS_MIN:
+                self._tried_at = time.monotonic()
+                await self._fetch(self._url)
         return self._keys
 
-    def _knows(self, key_id: object) -> bool:
-        return any(key.kid == key_id for key in self._keys.keys)
+    async def _fetch(self, url: str) -> None:
+        try:
+            async with httpx.AsyncClient(timeout=JWKS_SECONDS_MAX) as client:
+                answer = await client.get(url)
+                answer.raise_for_status()
+                self._keys = KeySet.import_key_set(answer.json())
+        except (*_MALFORMED, RecursionError, httpx.HTTPError, httpx.InvalidURL) as error:
+            logger.warning("jwks_unreachable", url=url, error=repr(error)[:500])
+        else:
+            self._fetched_at = self._tried_at
+
+    def _is_current(self, key_id: object) -> bool:
+        is_young = time.monotonic() - self._fetched_at < JWKS_AGE_SECONDS_MAX
+        return is_young and any(key.kid == key_id for key in self._keys.keys)
 
 
 def _import_key_set(text: str) -> KeySet:

@@ -31,7 +31,9 @@ from graphql.validation.validate import (
 from api.http.plain_documents import is_plainly_valid
 
 
-def validate(schema: GraphQLSchema, document: DocumentNode, *, errors_max: int) -> list[GraphQLError]:
+def validate(
+    schema: GraphQLSchema, document: DocumentNode, *, errors_max: int, hide_suggestions: bool = False
+) -> list[GraphQLError]:
     """The errors of a document, the same as graphql-core's ``validate`` finds, in the same order."""
     if is_plainly_valid(schema, document):
         return []
@@ -43,7 +45,7 @@ def validate(schema: GraphQLSchema, document: DocumentNode, *, errors_max: int) 
         errors.append(error)
 
     type_info = TypeInfo(schema)
-    context = ValidationContext(schema, document, type_info, report)
+    context = ValidationContext(schema, document, type_info, report, hide_suggestions)
     visitors: list[Visitor] = [rule(context) for rule in specified_rules]
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     if fragments:

@@ -37,20 +37,22 @@ class Event:
     before: Mapping[str, object] | None = None
     after: Mapping[str, object] | None = None
 
-    def body(self, *, actor_id: int | None, request_id: str | None) -> bytes:
-        """The canonical JSON that the digest is made of: keys sorted, no blanks, decimals as strings."""
-        return canonical_json(
-            {
-                "kind": self.kind.value,
-                "action": self.action,
-                "actor": actor_id,
-                "subjectType": self.subject.type_name if self.subject else None,
-                "subjectId": str(self.subject.id) if self.subject else None,
-                "requestId": request_id,
-                "before": self.before,
-                "after": self.after,
-            }
-        )
+    def body(self, *, actor_id: int | None, request_id: str | None, api_key_id: int | None = None) -> bytes:
+        """The canonical JSON that the digest is made of: keys sorted, no blanks, decimals as strings.
+
+        The API key that did it stands in it where one did: the log's actor is a member.
+        """
+        body = {
+            "kind": self.kind.value,
+            "action": self.action,
+            "actor": actor_id,
+            "subjectType": self.subject.type_name if self.subject else None,
+            "subjectId": str(self.subject.id) if self.subject else None,
+            "requestId": request_id,
+            "before": self.before,
+            "after": self.after,
+        }
+        return canonical_json(body if api_key_id is None else body | {"apiKey": api_key_id})
 
 
 def canonical_json(value: object) -> bytes:

@@ -15,9 +15,10 @@ from pydantic import TypeAdapter
 
 from api import metrics
 from api.db.connections import LOST_CONNECTION
+from api.db.event_bus import EventBus
 from api.db.pools import Database
 from api.domain.access import Principal, Role, allows
-from api.errors import ErrorCode, Forbidden, Refused, Unauthenticated
+from api.errors import ErrorCode, Forbidden, Refused, Unauthenticated, Unavailable
 from api.services import idempotency
 from api.services.audit import AuditKind, Event, Subject, digest
 from api.services.idempotency import Claim
@@ -78,7 +79,7 @@ class _Asked(Generic[T]):
     request_id: str | None
 
 
-class CommitFailed(Exception):
+class CommitFailed(Unavailable):
     """The server rolled back what was to be committed."""
 
 
@@ -88,6 +89,7 @@ class Writer:
 
     database: Database
     idempotency_days: int = 30
+    bus: EventBus | None = None
     _keys: Queues = field(default_factory=Queues)
     _organizations: Queues = field(init=False)
 
@@ -159,7 +161,7 @@ class Writer:
     async def _attempt(self, asked: _Asked[T]) -> Outcome[T]:
         principal, mutation, claim = asked.principal, asked.mutation, asked.claim
         async with self.database.writing(principal.organization_id, claims=claim is not None) as connection:
-            await _check_membership(connection, principal)
+            await check_principal(connection, principal)
             if claim is not None:
                 earlier = await idempotency.claim(
                     connection,
@@ -183,16 +185,18 @@ class Writer:
             return Outcome(result)
 
     async def _commit(self, command: Command) -> None:
-        """Appends the events, which takes the organization's head, and commits at once."""
-        transaction_id = await _append_events(command)
+        """Appends the events, which takes the organization's head, commits at once, and wakes those who follow."""
+        last_sequence, transaction_id = await _append_events(command)
         try:
             status = await command.connection.execute("COMMIT")
         except LOST_CONNECTION as error:
             if not await self._was_committed(transaction_id):
                 raise CommitFailed("The connection was lost and the transaction rolled back.") from error
-            return
+            status = "COMMIT"
         if status != "COMMIT":
             raise CommitFailed(f"COMMIT answered {status}.")
+        if self.bus is not None:
+            self.bus.publish(command.organization_id, last_sequence)
 
     async def _was_committed(self, transaction_id: str) -> bool:
         """Settles an unknown outcome by asking the database, once it answers again."""
@@ -207,9 +211,14 @@ class Writer:
         raise AssertionError("the last attempt returns or raises")
 
 
-async def _append_events(command: Command) -> str:
+async def _append_events(command: Command) -> tuple[int, str]:
+    """The last sequence of the log, and the transaction's id."""
     events = command.events
-    bodies = [event.body(actor_id=command.principal.user_id, request_id=command.request_id) for event in events]
+    principal = command.principal
+    bodies = [
+        event.body(actor_id=principal.user_id, request_id=command.request_id, api_key_id=principal.api_key_id)
+        for event in events
+    ]
     row = await command.connection.fetchrow(
         "SELECT last_sequence, transaction_id FROM append_audit($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         command.organization_id,
@@ -222,12 +231,24 @@ async def _append_events(command: Command) -> str:
         [body.decode() for body in bodies],
         [digest(body) for body in bodies],
     )
-    transaction_id: str = row["transaction_id"]
-    return transaction_id
+    return row["last_sequence"], row["transaction_id"]
 
 
-async def _check_membership(connection: asyncpg.Connection, principal: Principal) -> None:
-    """Looks again, inside the transaction, whether the role still holds: it may have been taken since sign-in."""
+async def check_principal(connection: asyncpg.Connection, principal: Principal) -> None:
+    """Looks, inside the transaction, whether the role still holds: it may have been taken since sign-in.
+
+    Raises Unauthenticated.
+    """
+    if principal.api_key_id is not None:
+        role = await connection.fetchval(
+            "SELECT role FROM api_keys WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL"
+            " AND expires_at > now()",
+            principal.organization_id,
+            principal.api_key_id,
+        )
+        if role is None:
+            raise Unauthenticated("The API key is no longer valid.")
+        return
     if principal.user_id is None:
         return
     role = await connection.fetchval(

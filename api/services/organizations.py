@@ -1,4 +1,7 @@
-"""Creating an organization: the one write that has no organization yet, and so runs as tranche_maintenance."""
+"""What the operator does as tranche_maintenance: creating an organization, and giving somebody a password.
+
+Neither has an organization to be written in.
+"""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +10,7 @@ import asyncpg
 
 from api.domain.access import Role
 from api.domain.money import is_currency
-from api.errors import ErrorCode, Problem, Refused, invalid
+from api.errors import ErrorCode, Problem, Refused, invalid, not_found
 from api.services.audit import AuditKind, Event, Subject, digest
 from api.services.checks import check_name
 
@@ -55,18 +58,54 @@ async def create_organization(
             Subject("Organization", organization_id),
             after={"name": name, "slug": slug, "members": [member.email.lower() for member in members]},
         )
-        body = event.body(actor_id=None, request_id=None)
-        await owner.execute(
-            "SELECT append_audit($1, NULL, NULL, $2, $3, $4, $5, $6, $7)",
-            organization_id,
-            [event.kind.value],
-            [event.action],
-            ["Organization"],
-            [str(organization_id)],
-            [body.decode()],
-            [digest(body)],
-        )
+        await _append(owner, organization_id, event)
     return organization_id
+
+
+async def set_password(owner: asyncpg.Connection, *, email: str, password_hash: str) -> None:
+    """Gives a user a password, ends all their sessions, and says so in the log of each of their organizations.
+
+    ``owner`` is a connection of the schema's owner. Raises Refused: NOT_FOUND.
+    """
+    async with owner.transaction():
+        await owner.execute("SET LOCAL ROLE tranche_maintenance")
+        user_id: int | None = await owner.fetchval("SELECT id FROM users WHERE email = lower($1)", email)
+        if user_id is None:
+            raise not_found("email", "user")
+        await owner.execute(
+            """
+            INSERT INTO user_passwords (user_id, hash) VALUES ($1, $2)
+            ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, changed_at = now()
+            """,
+            user_id,
+            password_hash,
+        )
+        await owner.execute(
+            "UPDATE sessions SET revoked_at = now(), revoked_for = 'PASSWORD_CHANGED'"
+            " WHERE user_id = $1 AND revoked_at IS NULL",
+            user_id,
+        )
+        rows = await owner.fetch(
+            "SELECT organization_id FROM memberships WHERE user_id = $1 ORDER BY organization_id", user_id
+        )
+        for row in rows:
+            event = Event(AuditKind.SECURITY, "password.set", Subject("User", user_id))
+            await _append(owner, row["organization_id"], event)
+
+
+async def _append(owner: asyncpg.Connection, organization_id: int, event: Event) -> None:
+    """Appends an event of the system's to the organization's log."""
+    body = event.body(actor_id=None, request_id=None)
+    await owner.execute(
+        "SELECT append_audit($1, NULL, NULL, $2, $3, $4, $5, $6, $7)",
+        organization_id,
+        [event.kind.value],
+        [event.action],
+        [event.subject and event.subject.type_name],
+        [event.subject and str(event.subject.id)],
+        [body.decode()],
+        [digest(body)],
+    )
 
 
 async def _add_member(owner: asyncpg.Connection, organization_id: int, member: Member) -> None:

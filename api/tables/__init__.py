@@ -6,27 +6,51 @@ from api.tables.audit import AuditEvent, AuditHead
 from api.tables.funds import Fund, PortfolioCompany
 from api.tables.idempotency import IdempotencyKey
 from api.tables.organizations import Membership, Organization, User
+from api.tables.people import (
+    ApiKey,
+    Invitation,
+    RefreshToken,
+    Session,
+    SignInFailure,
+    SignInThrottle,
+    UserPassword,
+)
 from api.tables.portfolios import Holding, HoldingStatement, Portfolio
+from api.tables.rate_limits import RateLimit
 from api.tables.reallocations import Reallocation
 
 metadata = SQLModel.metadata
 
-GLOBAL_TABLES = frozenset({"organizations", "users", "alembic_version"})
-"""Tables without an organization_id; each has policies of its own, see alembic/versions."""
+AUTHENTICATION_TABLES = frozenset(
+    {"user_passwords", "sessions", "refresh_tokens", "sign_in_throttles", "sign_in_failures"}
+)
+"""Tables that only tranche_auth may use: they belong to no organization's data."""
+
+GLOBAL_TABLES = frozenset({"organizations", "users", "alembic_version"}) | AUTHENTICATION_TABLES
+"""Tables that are not an organization's; each has policies of its own, see alembic/versions."""
 
 __all__ = [
+    "AUTHENTICATION_TABLES",
     "GLOBAL_TABLES",
+    "ApiKey",
     "AuditEvent",
     "AuditHead",
     "Fund",
     "Holding",
     "HoldingStatement",
     "IdempotencyKey",
+    "Invitation",
     "Membership",
     "Organization",
     "Portfolio",
     "PortfolioCompany",
+    "RateLimit",
     "Reallocation",
+    "RefreshToken",
+    "Session",
+    "SignInFailure",
+    "SignInThrottle",
     "User",
+    "UserPassword",
     "metadata",
 ]

@@ -20,6 +20,7 @@ from graphql import (
 from api.graphql.schema import schema
 from api.reads import cursors
 from api.reads.declarations import ENTITIES, Order, SortKey
+from tests.people_client import PASSWORD
 
 Ids = dict[str, str]
 """A global id by the name of its type."""
@@ -33,11 +34,15 @@ ARGUMENTS = {"asOf": '"2024-12-31"', "by": "FUND"}
 
 @dataclass(frozen=True)
 class Known:
-    """What a caller knows of an organization's objects: ids, versions, and row ids for cursors, by type."""
+    """What a caller knows of an organization's objects: ids, versions, and row ids for cursors, by type.
+
+    And what only those know whom it was shown to, by the name of the field that showed it.
+    """
 
     ids: Ids
     versions: dict[str, int]
     row_ids: dict[str, int] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def with_ids_of(self, other: "Known", *type_names: str) -> "Known":
         """This, but the other's objects of these types."""
@@ -45,6 +50,7 @@ class Known:
             self.ids | {name: other.ids[name] for name in type_names},
             self.versions | {name: other.versions[name] for name in type_names if name in other.versions},
             self.row_ids | {name: other.row_ids[name] for name in type_names if name in other.row_ids},
+            self.secrets,
         )
 
 
@@ -68,6 +74,9 @@ def root_fields(root: GraphQLObjectType | None) -> dict[str, GraphQLField]:
 
 QUERIES = root_fields(graphql_schema().query_type)
 MUTATIONS = root_fields(graphql_schema().mutation_type)
+SUBSCRIPTIONS = root_fields(graphql_schema().subscription_type)
+NEEDS_A_SESSION = {"signOut"}
+"""What is refused to a token without a session, and so is tested for itself."""
 
 
 def selection(type_: GraphQLNamedType, depth: int = SELECTION_DEPTH) -> str:
@@ -140,6 +149,8 @@ READS: dict[str, Callable[[str, Known], list[Operation]]] = {
     "funds": before_cursor("Fund"),
     "portfolio": by_id("Portfolio"),
     "portfolios": before_cursor("Portfolio"),
+    "invitations": before_cursor("Invitation"),
+    "apiKeys": before_cursor("ApiKey"),
     "auditEvents": before_cursor(
         "AuditEvent",
         Order(SortKey("sequence", "bigint"), is_descending=True),
@@ -176,8 +187,27 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "recordHoldingStatements": lambda known: {
         "statements": [{"holdingId": known.ids["Holding"], "asOf": "2024-06-30", "navCents": "1"}]
     },
+    "signIn": lambda known: {
+        "email": known.secrets["email"],
+        "password": PASSWORD,
+        "organization": known.secrets["organization"],
+    },
+    "refreshSession": lambda known: {"refreshToken": known.secrets["refreshToken"]},
+    "acceptInvitation": lambda known: {"token": known.secrets["invitationToken"], "password": PASSWORD},
+    "inviteMember": lambda known: (
+        {"email": f"new-{next(UNIQUE)}@{known.secrets['organization']}.example"} | {"role": "VIEWER"}
+    ),
+    "revokeInvitation": lambda known: {"id": known.ids["Invitation"]},
+    "changeMemberRole": lambda known: _member(known) | {"role": "EDITOR"},
+    "removeMember": lambda known: _member(known),
+    "createApiKey": lambda _known: {"name": f"New key {next(UNIQUE)}", "role": "VIEWER"},
+    "revokeApiKey": lambda known: {"id": known.ids["ApiKey"]},
 }
-"""An input that each mutation accepts from an editor of the organization that is known."""
+"""An input that each mutation accepts from whoever has the role in the organization that is known."""
+
+
+def _member(known: Known) -> dict[str, Any]:
+    return {"id": known.ids["Membership"], "expectedVersion": str(known.versions["Membership"])}
 
 
 def _reallocation(known: Known) -> dict[str, Any]:

@@ -5,35 +5,72 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from api.tables import metadata
+from api.tables import AUTHENTICATION_TABLES, metadata
 
-GLOBAL_TABLES = {"organizations", "users"}
-OTHER_KEYS = {"organizations": ["id"], "users": ["id"], "audit_heads": ["organization_id"]}
+GLOBAL_TABLES = {"organizations", "users"} | AUTHENTICATION_TABLES
+OTHER_KEYS = {
+    "organizations": ["id"],
+    "users": ["id"],
+    "audit_heads": ["organization_id"],
+    "rate_limits": ["organization_id", "caller"],
+    "user_passwords": ["user_id"],
+    "sessions": ["id"],
+    "refresh_tokens": ["hash"],
+    "sign_in_throttles": ["email", "network"],
+    "sign_in_failures": ["id"],
+}
 """The primary keys that are not (organization_id, id)."""
 
 APPEND = {"SELECT", "INSERT"}
 CHANGE = APPEND | {"UPDATE"}
 PRIVILEGES = {
     "alembic_version": {"SELECT"},
+    "api_keys": CHANGE,
     "audit_events": APPEND,
     "audit_heads": {"SELECT", "UPDATE"},
     "funds": CHANGE,
     "holding_statements": APPEND,
     "idempotency_keys": CHANGE,
-    "memberships": {"SELECT"},
-    "organizations": {"SELECT"},
+    "invitations": CHANGE,
+    "memberships": {"SELECT", "UPDATE"},
+    "organizations": {"SELECT", "UPDATE"},
     "portfolio_companies": CHANGE,
     "portfolio_funds": CHANGE,
     "portfolios": CHANGE,
+    "rate_limits": CHANGE,
     "reallocation_audit": APPEND,
     "users": {"SELECT"},
 }
 """All that tranche_app may do, by table. What only takes INSERT is append-only."""
 
-MAY_AUTHENTICATE_BY = {"organizations": {"SELECT"}, "users": {"SELECT"}, "memberships": {"SELECT"}}
+COLUMNS_TO_UPDATE = {
+    ("organizations", "tranche_app"): {"version"},
+    ("memberships", "tranche_app"): {"role", "version", "removed_at"},
+    ("memberships", "tranche_auth"): {"role", "version", "removed_at"},
+    ("api_keys", "tranche_auth"): {"last_used_at"},
+    ("user_passwords", "tranche_auth"): {"hash"},
+    ("sessions", "tranche_auth"): {"idle_expires_at", "revoked_at", "revoked_for"},
+    ("refresh_tokens", "tranche_auth"): {"replaced_at"},
+    ("sign_in_throttles", "tranche_auth"): {"attempts", "window_ends_at"},
+}
+"""Where the right to update is one to update these columns alone, by table and role."""
+
+MAY_AUTHENTICATE_BY = {
+    "organizations": {"SELECT"},
+    "users": {"SELECT", "INSERT"},
+    "memberships": {"SELECT", "INSERT", "UPDATE"},
+    "invitations": {"SELECT"},
+    "api_keys": {"SELECT", "UPDATE"},
+    "user_passwords": CHANGE,
+    "sessions": CHANGE | {"DELETE"},
+    "refresh_tokens": CHANGE | {"DELETE"},
+    "sign_in_throttles": CHANGE | {"DELETE"},
+    "sign_in_failures": APPEND | {"DELETE"},
+}
 """All that tranche_auth may do, by table."""
 
 TABLES = sorted(metadata.tables)
+APPLICATION_TABLES = sorted(set(TABLES) - AUTHENTICATION_TABLES)
 TENANT_TABLES = sorted(set(metadata.tables) - GLOBAL_TABLES)
 
 FOREIGN_KEYS = """

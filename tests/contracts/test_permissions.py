@@ -1,21 +1,32 @@
 """Who may do what: every root field by every role, and what a refusal leaves behind."""
 
 import json
+import time
+from typing import Any
 
 import pytest
 
-from api.domain.access import REQUIRED_ROLES, Role
-from tests.contracts.operations import INPUTS, MUTATIONS, QUERIES, Operation, input_fields, mutation, reads
-from tests.contracts.two_organizations import added, ask, contents, populate
+from api.domain.access import PUBLIC_MUTATIONS, REQUIRED_ROLES, Role
+from api.http.tokens import Tokens
+from tests.contracts.operations import (
+    INPUTS,
+    MUTATIONS,
+    NEEDS_A_SESSION,
+    QUERIES,
+    SUBSCRIPTIONS,
+    Known,
+    Operation,
+    input_fields,
+    mutation,
+    reads,
+)
+from tests.contracts.two_organizations import added, ask, call, contents, populate, rows_of
 from tests.server import RunningServer
 
 COMMANDS_WITHOUT_A_FIELD = {"importStatements", "loadDemo"}
 """What the command line runs as a command, and no client can."""
 
-PUBLIC_MUTATIONS: set[str] = set()
-"""What needs no token, for it is how one is had."""
-
-LEAST_ROLE_FOR_NODE = {"AuditEvent": Role.ADMIN}
+LEAST_ROLE_FOR_NODE = {"AuditEvent": Role.ADMIN, "ApiKey": Role.ADMIN, "Invitation": Role.ADMIN}
 """The types that not every member may see; all others are every member's."""
 
 RANK = [Role.VIEWER, Role.EDITOR, Role.ADMIN]
@@ -30,20 +41,22 @@ def test_every_mutation_says_which_role_it_needs() -> None:
 
 
 def test_every_required_role_is_of_something_that_exists() -> None:
-    assert set(REQUIRED_ROLES) - set(MUTATIONS) - set(QUERIES) == COMMANDS_WITHOUT_A_FIELD
+    fields = {*MUTATIONS, *QUERIES, *SUBSCRIPTIONS}
+    assert set(REQUIRED_ROLES) - fields == COMMANDS_WITHOUT_A_FIELD
 
 
 def test_roles_are_those_of_the_matrix() -> None:
     assert list(Role) == RANK
 
 
-def test_only_the_log_is_for_administrators_to_read() -> None:
+def test_only_the_log_and_who_may_come_in_are_for_administrators_to_read() -> None:
     needed = {name: REQUIRED_ROLES[name] for name in QUERIES if name in REQUIRED_ROLES}
-    assert needed == {"auditEvents": Role.ADMIN, "auditVerification": Role.ADMIN}
+    assert needed == dict.fromkeys(("auditEvents", "auditVerification", "apiKeys", "invitations"), Role.ADMIN)
 
 
 def test_viewer_may_preview_and_write_nothing() -> None:
-    assert {name for name in MUTATIONS if REQUIRED_ROLES.get(name) is Role.VIEWER} == {"previewReallocation"}
+    for_viewers = {name for name in MUTATIONS if REQUIRED_ROLES.get(name) is Role.VIEWER}
+    assert for_viewers - PUBLIC_MUTATIONS == {"previewReallocation", "signOut"}
 
 
 async def assert_refused(server: RunningServer, name: str, operation: Operation, role: Role) -> None:
@@ -81,7 +94,7 @@ async def assert_unauthenticated(server: RunningServer, operation: Operation) ->
     assert await contents(server.owner) == before
 
 
-@pytest.mark.parametrize("name", [name for name in MUTATIONS if name not in PUBLIC_MUTATIONS])
+@pytest.mark.parametrize("name", [name for name in MUTATIONS if name not in PUBLIC_MUTATIONS | NEEDS_A_SESSION])
 async def test_mutation_is_for_its_role_and_those_above(server: RunningServer, name: str) -> None:
     await assert_unauthenticated(server, mutation(name, INPUTS[name](await populate(server, "alpha"))))
     for role in RANK:
@@ -94,7 +107,7 @@ async def test_mutation_is_for_its_role_and_those_above(server: RunningServer, n
         assert (status, answer.get("errors"), answer["data"][name]["userErrors"]) == (200, None, [])
 
 
-@pytest.mark.parametrize("name", [name for name in MUTATIONS if name not in PUBLIC_MUTATIONS])
+@pytest.mark.parametrize("name", [name for name in MUTATIONS if name not in PUBLIC_MUTATIONS | NEEDS_A_SESSION])
 async def test_refused_role_is_refused_before_its_input_is_looked_at(server: RunningServer, name: str) -> None:
     """Whatever is wrong with the input: a role that may not ask is told so, and the log says that it tried."""
     given = INPUTS[name](await populate(server, "alpha"))
@@ -119,6 +132,111 @@ async def test_root_field_is_for_its_role_and_those_above(server: RunningServer,
             status, body = await ask(server, operation, role=role)
             assert (status, b'"errors"' in body) == (200, False)
             assert await contents(server.owner) == before
+
+
+ROOT_FIELDS = [name for name in (*QUERIES, *MUTATIONS) if name not in PUBLIC_MUTATIONS | NEEDS_A_SESSION]
+
+
+def operations_of(name: str, known: Known) -> list[Operation]:
+    """What is asked of a root field."""
+    return reads(name, known) if name in QUERIES else [mutation(name, INPUTS[name](known))]
+
+
+async def ended_tokens(server: RunningServer, known: Known) -> dict[str, str]:
+    """Tokens that were good once, each of an administrator of alpha."""
+    owner, alpha = server.owner, server.organization_ids["alpha"]
+    user_id = await owner.fetchval("SELECT id FROM users WHERE email = 'admin@alpha.example'")
+    claims: dict[str, Any] = {"sub": str(user_id), "email": "admin@alpha.example", "organization": "alpha"}
+    tokens, now = Tokens(server.settings), int(time.time())
+    session = (
+        "INSERT INTO sessions (organization_id, user_id, network, expires_at, idle_expires_at, revoked_at, revoked_for)"
+        " VALUES ($1, $2, '', now() + interval '1 day', {idle}, {revoked}) RETURNING id"
+    )
+    revoked = await owner.fetchval(
+        session.format(idle="now() + interval '1 day'", revoked="now(), 'SIGNED_OUT'"), alpha, user_id
+    )
+    idle = await owner.fetchval(session.format(idle="now()", revoked="NULL, NULL"), alpha, user_id)
+    keys = [
+        (await call(server, "alpha", "createApiKey", by=Role.ADMIN, name=name, role="ADMIN"))["secret"]
+        for name in ("revoked", "expired")
+    ]
+    await owner.execute("UPDATE api_keys SET revoked_at = now() WHERE name = 'revoked'")
+    await owner.execute("UPDATE api_keys SET expires_at = now() WHERE name = 'expired'")
+    removed = await owner.fetchval(
+        "UPDATE memberships SET role = 'ADMIN', removed_at = now() FROM users WHERE users.id = user_id AND email = $1"
+        " RETURNING user_id",
+        known.secrets["email"],
+    )
+    return {
+        "expired token": tokens._signed(now - 60, **claims),
+        "revoked session": tokens._signed(now + 60, **claims, sid=revoked),
+        "idle session": tokens._signed(now + 60, **claims, sid=idle),
+        "session that never was": tokens._signed(now + 60, **claims, sid=2**40),
+        "revoked API key": keys[0],
+        "expired API key": keys[1],
+        "removed member": tokens._signed(now + 60, **claims | {"sub": str(removed)}),
+    }
+
+
+@pytest.mark.parametrize("name", ROOT_FIELDS)
+async def test_what_has_ended_opens_nothing(server: RunningServer, name: str) -> None:
+    known = await populate(server, "alpha")
+    tokens = await ended_tokens(server, known)
+    before = await contents(server.owner)
+    for operation in operations_of(name, known):
+        for what, token in tokens.items():
+            answer = await server.execute(operation.query, operation.variables, token=token)
+            assert (what, answer.status, answer.body.get("data"), answer.codes) == (
+                what,
+                401,
+                None,
+                ["UNAUTHENTICATED"],
+            )
+    assert await contents(server.owner) == before
+
+
+@pytest.mark.parametrize("name", ROOT_FIELDS)
+async def test_api_key_may_do_what_its_role_may(server: RunningServer, name: str) -> None:
+    for role in RANK:
+        known = await populate(server, "alpha")
+        key = await call(server, "alpha", "createApiKey", by=Role.ADMIN, name="Program", role=role.value)
+        for operation in operations_of(name, known):
+            answer = await server.execute(operation.query, operation.variables, token=key["secret"])
+            if not is_allowed(role, REQUIRED_ROLES.get(name, Role.VIEWER)):
+                assert (answer.body["data"], answer.codes) == ({name: None}, ["FORBIDDEN"])
+            else:
+                payload = answer.data[name]
+                assert name in QUERIES or payload["userErrors"] == []
+
+
+@pytest.mark.parametrize("name", ROOT_FIELDS)
+async def test_administrator_of_another_organization_neither_sees_nor_changes_anything(
+    server: RunningServer, name: str
+) -> None:
+    known = await populate(server, "alpha")
+    before = await rows_of(server, "alpha")
+    for operation in operations_of(name, known):
+        status, body = await ask(server, operation, "beta", Role.ADMIN)
+        assert (status, b'"errors"' in body) == (200, False)
+        assert b"alpha" not in body.lower() or name in {"createApiKey", "inviteMember"}
+    assert await rows_of(server, "alpha") == before
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC_MUTATIONS))
+async def test_public_mutation_asks_for_no_token_and_minds_none_that_has_ended(
+    server: RunningServer, name: str
+) -> None:
+    for what in (None, "expired token", "revoked session", "revoked API key"):
+        known = await populate(server, "alpha")
+        operation = mutation(name, INPUTS[name](known))
+        headers = {}
+        if what is not None:
+            tokens = await ended_tokens(server, await populate(server, "alpha"))
+            headers["Authorization"] = f"Bearer {tokens[what]}"
+        body = {"query": operation.query, "variables": operation.variables}
+        response = await server.client.post("/graphql", json=body, headers=headers)
+        answer = response.json()
+        assert (what, response.status_code, answer["data"][name]["userErrors"]) == (what, 200, [])
 
 
 @pytest.mark.parametrize("role", RANK)

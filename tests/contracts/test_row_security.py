@@ -8,8 +8,10 @@ import pytest
 
 from api.db.pools import Database, PoolLimits, Snapshot
 from api.db.provisioning import application_url
-from api.tables import metadata
+from api.tables import AUTHENTICATION_TABLES, metadata
 from tests.contracts.privileges import (
+    APPLICATION_TABLES,
+    COLUMNS_TO_UPDATE,
     FOREIGN_KEYS,
     GLOBAL_TABLES,
     MAY_AUTHENTICATE_BY,
@@ -23,14 +25,14 @@ from tests.server import RunningServer
 
 
 async def counts(owner: asyncpg.Connection) -> dict[str, int]:
-    """How many rows of each table the present role sees."""
-    return {table: await owner.fetchval(f"SELECT count(*) FROM {table}") for table in TABLES}
+    """How many rows of each table the application's role sees."""
+    return {table: await owner.fetchval(f"SELECT count(*) FROM {table}") for table in APPLICATION_TABLES}
 
 
 async def test_no_organization_no_rows(server: RunningServer) -> None:
     await populate(server, "alpha")
     async with acting_as(server.owner, "tranche_app", None):
-        assert await counts(server.owner) == dict.fromkeys(TABLES, 0)
+        assert await counts(server.owner) == dict.fromkeys(APPLICATION_TABLES, 0)
 
 
 async def test_after_a_local_setting_has_ended_no_rows_and_no_error(server: RunningServer) -> None:
@@ -39,7 +41,7 @@ async def test_after_a_local_setting_has_ended_no_rows_and_no_error(server: Runn
         await server.owner.execute(f"SET LOCAL app.organization_id = '{server.organization_ids['alpha']}'")
     assert await server.owner.fetchval("SELECT current_setting('app.organization_id', true)") == ""
     async with acting_as(server.owner, "tranche_app", None):
-        assert await counts(server.owner) == dict.fromkeys(TABLES, 0)
+        assert await counts(server.owner) == dict.fromkeys(APPLICATION_TABLES, 0)
 
 
 async def test_an_organization_sees_all_of_its_own_rows_and_no_others(server: RunningServer) -> None:
@@ -55,12 +57,12 @@ async def test_an_organization_sees_all_of_its_own_rows_and_no_others(server: Ru
         table: await owner.fetchval(
             f"SELECT count(*) FROM {table} WHERE {scopes.get(table, f'organization_id = {alpha}')}"
         )
-        for table in TABLES
+        for table in APPLICATION_TABLES
     }
     assert min(own.values()) > 0, "populate() must add to every table"
     async with acting_as(owner, "tranche_app", alpha):
         assert await counts(owner) == own
-        seen = await contents(owner)
+        seen = await contents(owner, APPLICATION_TABLES)
     assert all(set(rows) <= set(everything[table]) for table, rows in seen.items())
     assert not any("beta" in row for rows in seen.values() for row in rows)
 
@@ -81,7 +83,14 @@ async def test_nothing_can_be_written_into_another_organization(server: RunningS
         refusal = "row-level security" if "INSERT" in PRIVILEGES[table] else "permission denied"
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match=refusal):
             await owner.execute(insert, own_row, beta)
-    if "UPDATE" in PRIVILEGES[table]:
+    columns_to_update = COLUMNS_TO_UPDATE.get((table, "tranche_app"))
+    if columns_to_update:
+        async with acting_as(owner, "tranche_app", alpha):
+            touched = f"UPDATE {table} SET version = version WHERE organization_id = {beta}"
+            assert await owner.execute(touched) == "UPDATE 0"
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                await owner.execute(f"UPDATE {table} SET organization_id = {beta}")
+    elif "UPDATE" in PRIVILEGES[table]:
         async with acting_as(owner, "tranche_app", alpha):
             touched = f"UPDATE {table} SET organization_id = organization_id WHERE organization_id = {beta}"
             assert await owner.execute(touched) == "UPDATE 0"
@@ -111,19 +120,73 @@ async def test_no_row_can_point_at_another_organizations(server: RunningServer) 
         with pytest.raises(asyncpg.ForeignKeyViolationError, match=key["conname"]):
             await owner.execute(f"UPDATE {key['source']} SET {column} = $1 WHERE organization_id = $2", parent, alpha)
         tried.append(key["conname"])
-    assert len(tried) == 7
+    assert len(tried) == 10
 
 
-async def test_authentication_reads_three_tables_and_writes_none(server: RunningServer) -> None:
+async def test_authentication_does_to_tables_what_is_stated_and_no_more(server: RunningServer) -> None:
     await populate(server, "alpha")
     for table in TABLES:
-        for statement in (f"SELECT 1 FROM {table}", f"DELETE FROM {table}", f"INSERT INTO {table} DEFAULT VALUES"):
+        statements = {
+            "SELECT": f"SELECT 1 FROM {table}",
+            "INSERT": f"INSERT INTO {table} DEFAULT VALUES",
+            "UPDATE": f"UPDATE {table} SET {metadata.tables[table].columns.keys()[0]} = DEFAULT",
+            "DELETE": f"DELETE FROM {table}",
+        }
+        for command, statement in statements.items():
+            if command in MAY_AUTHENTICATE_BY.get(table, ()) and command != "UPDATE":
+                continue
             async with acting_as(server.owner, "tranche_auth", None):
-                if table in MAY_AUTHENTICATE_BY and statement.startswith("SELECT"):
-                    assert len(await server.owner.fetch(statement)) >= len(server.organization_ids)
-                    continue
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await server.owner.execute(statement)
+
+
+@pytest.mark.parametrize("table", sorted(AUTHENTICATION_TABLES))
+async def test_application_cannot_reach_what_is_authentications(server: RunningServer, table: str) -> None:
+    column = metadata.tables[table].columns.keys()[0]
+    for statement in (
+        f"SELECT 1 FROM {table}",
+        f"INSERT INTO {table} DEFAULT VALUES",
+        f"UPDATE {table} SET {column} = {column}",
+        f"DELETE FROM {table}",
+    ):
+        async with acting_as(server.owner, "tranche_app", server.organization_ids["alpha"]):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                await server.owner.execute(statement)
+
+
+UNINVITED = {
+    "a user": "INSERT INTO users (email) VALUES ('nobody@alpha.example')",
+    "a member": "INSERT INTO memberships (organization_id, user_id, role) SELECT $1, id, 'ADMIN' FROM users"
+    " WHERE email = 'admin@beta.example'",
+    "a password": "INSERT INTO user_passwords (user_id, hash) SELECT id, 'x' FROM users"
+    " WHERE email = 'admin@alpha.example' AND $1::bigint IS NOT NULL",
+    "a session": "INSERT INTO sessions (organization_id, user_id, network, expires_at, idle_expires_at)"
+    " SELECT $1, id, '', now(), now() FROM users WHERE email = 'admin@beta.example'",
+}
+"""What authentication may make where there is an invitation or a membership, and here is none."""
+
+
+@pytest.mark.parametrize("what", UNINVITED)
+async def test_authentication_makes_nothing_uninvited(server: RunningServer, what: str) -> None:
+    await populate(server, "alpha")
+    statement = UNINVITED[what]
+    values = (server.organization_ids["alpha"],) if "$1" in statement else ()
+    async with acting_as(server.owner, "tranche_auth", None):
+        with pytest.raises(asyncpg.PostgresError, match="row-level security"):
+            await server.owner.execute(statement, *values)
+
+
+async def test_authentication_does_not_bring_back_what_has_ended(server: RunningServer) -> None:
+    """Nor does it delete what goes on: sessions, their tokens, recent failures."""
+    owner = server.owner
+    await populate(server, "alpha")
+    async with acting_as(owner, "tranche_auth", None):
+        for table in ("refresh_tokens", "sessions", "sign_in_failures"):
+            assert await owner.execute(f"DELETE FROM {table}") == "DELETE 0"
+        assert await owner.execute("UPDATE sessions SET revoked_at = now(), revoked_for = 'SIGNED_OUT'") != "UPDATE 0"
+        assert await owner.execute("UPDATE sessions SET revoked_at = NULL, revoked_for = NULL") == "UPDATE 0"
+        await owner.execute("UPDATE refresh_tokens SET replaced_at = now()")
+        assert await owner.execute("UPDATE refresh_tokens SET replaced_at = NULL") == "UPDATE 0"
 
 
 OWN_ADDRESSES = "SELECT email FROM users ORDER BY email"

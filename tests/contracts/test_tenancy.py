@@ -5,7 +5,15 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from tests.contracts.privileges import FOREIGN_KEYS, MAY_AUTHENTICATE_BY, OTHER_KEYS, PRIVILEGES, TABLES
+from tests.contracts.privileges import (
+    APPLICATION_TABLES,
+    COLUMNS_TO_UPDATE,
+    FOREIGN_KEYS,
+    MAY_AUTHENTICATE_BY,
+    OTHER_KEYS,
+    PRIVILEGES,
+    TABLES,
+)
 
 GRANTS = """
 SELECT grantee.rolname AS role, relation.relname AS relation, acl.privilege_type AS privilege
@@ -63,7 +71,7 @@ async def test_one_policy_bounds_the_application_on_each_table(owner: asyncpg.Co
         "SELECT tablename, permissive, roles, cmd, qual, with_check FROM pg_policies WHERE roles && $1",
         ["tranche_app", "public"],
     )
-    assert sorted(row["tablename"] for row in rows) == TABLES
+    assert sorted(row["tablename"] for row in rows) == APPLICATION_TABLES
     for row in rows:
         assert (row["permissive"], list(row["roles"]), row["cmd"]) == ("PERMISSIVE", ["tranche_app"], "ALL")
         # Without a check of its own, the condition holds for what is written, too.
@@ -76,7 +84,7 @@ async def test_policies_of_other_roles_are_those_of_authentication_and_maintenan
     found = sorted((row["tablename"], *row["roles"], row["cmd"]) for row in rows)
     assert found == sorted(
         [(table, "tranche_maintenance", "ALL") for table in TABLES]
-        + [(table, "tranche_auth", "SELECT") for table in MAY_AUTHENTICATE_BY]
+        + [(table, "tranche_auth", command) for table, commands in MAY_AUTHENTICATE_BY.items() for command in commands]
     )
 
 
@@ -90,6 +98,11 @@ async def test_keys_carry_the_organization(owner: asyncpg.Connection) -> None:
         "alembic_version_pkc",
         "organizations_pkey",
         "organizations_slug_key",
+        "refresh_tokens_pkey",
+        "sessions_pkey",
+        "sign_in_failures_pkey",
+        "sign_in_throttles_pkey",
+        "user_passwords_pkey",
         "users_email_key",
         "users_pkey",
     ]
@@ -98,7 +111,7 @@ async def test_keys_carry_the_organization(owner: asyncpg.Connection) -> None:
 async def test_foreign_keys_carry_the_organization_to_the_organization(owner: asyncpg.Connection) -> None:
     for key in await owner.fetch(FOREIGN_KEYS):
         pairs = dict(zip(key["columns"], key["target_columns"], strict=True))
-        expected = {"organizations": "id", "users": None}.get(key["target"], "organization_id")
+        expected = {"organizations": "id", "users": None, "sessions": None}.get(key["target"], "organization_id")
         assert (key["conname"], pairs.get("organization_id")) == (key["conname"], expected)
 
 
@@ -112,7 +125,7 @@ async def test_nothing_happens_behind_a_statements_back(owner: asyncpg.Connectio
 
 
 async def test_roles_may_do_what_is_stated_and_no_more(owner: asyncpg.Connection) -> None:
-    assert set(PRIVILEGES) == {*TABLES, "alembic_version"}
+    assert set(PRIVILEGES) == {*APPLICATION_TABLES, "alembic_version"}
     assert await grants_of(owner, "tranche_app") == PRIVILEGES
     assert await grants_of(owner, "tranche_auth") == MAY_AUTHENTICATE_BY
     assert await grants_of(owner, "tranche_server") == {}
@@ -120,6 +133,18 @@ async def test_roles_may_do_what_is_stated_and_no_more(owner: asyncpg.Connection
     assert await owner.fetch("SELECT 1 FROM pg_default_acl") == []
     work = {"SELECT", "INSERT", "UPDATE", "DELETE"}
     assert await grants_of(owner, "tranche_maintenance") == dict.fromkeys(TABLES, work)
+
+
+async def test_columns_that_may_be_updated_are_those_stated(owner: asyncpg.Connection) -> None:
+    rows = await owner.fetch(
+        """
+        SELECT relation.relname, grantee.rolname, array_agg(attribute.attname::text) AS columns
+        FROM pg_attribute AS attribute JOIN pg_class AS relation ON relation.oid = attribute.attrelid
+        CROSS JOIN LATERAL aclexplode(attribute.attacl) AS acl JOIN pg_roles AS grantee ON grantee.oid = acl.grantee
+        WHERE relation.relnamespace = 'public'::regnamespace AND acl.privilege_type = 'UPDATE' GROUP BY 1, 2
+        """
+    )
+    assert {(row["relname"], row["rolname"]): set(row["columns"]) for row in rows} == COLUMNS_TO_UPDATE
 
 
 async def test_functions_are_for_the_roles_that_need_them(owner: asyncpg.Connection) -> None:

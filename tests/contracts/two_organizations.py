@@ -1,5 +1,6 @@
 """Two organizations with data of every kind, and what a test compares: raw answers and the rows of all tables."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -8,8 +9,9 @@ import asyncpg
 from api.domain.access import Role
 from api.reads import global_ids
 from api.reads.declarations import ENTITIES, Entity
-from api.tables import metadata
+from api.tables import GLOBAL_TABLES, metadata
 from tests.contracts.operations import UNIQUE, Known, Operation, mutation
+from tests.people_client import PASSWORD
 from tests.server import RunningServer
 
 UNKNOWN_NUMBER = 2**62
@@ -19,10 +21,12 @@ Contents = dict[str, list[str]]
 """Every row of every table, as text."""
 
 
-async def call(server: RunningServer, organization: str, mutation_name: str, /, **given: Any) -> Any:
+async def call(
+    server: RunningServer, organization: str, mutation_name: str, /, *, by: Role = Role.EDITOR, **given: Any
+) -> Any:
     """The payload of a mutation that must succeed."""
     operation = mutation(mutation_name, given)
-    answer = await server.execute(operation.query, operation.variables, organization=organization)
+    answer = await server.execute(operation.query, operation.variables, organization=organization, role=by)
     payload = answer.data[mutation_name]
     assert payload["userErrors"] == []
     return payload
@@ -66,13 +70,46 @@ async def populate(server: RunningServer, organization: str) -> Known:
         proposals=[proposal],
         reason=label,
     )
-    return await latest(server, organization)
+    await server.owner.execute(
+        "INSERT INTO rate_limits (organization_id, caller, remaining, granted) VALUES ($1, $2, 1, 1)",
+        server.organization_ids[organization],
+        label,
+    )
+    secrets = await _populate_people(server, organization, label)
+    known = await latest(server, organization)
+    known.secrets.update(secrets)
+    return known
+
+
+async def _populate_people(server: RunningServer, organization: str, label: str) -> dict[str, str]:
+    """Adds a member with a session, an API key and an invitation; returns what it takes to use them."""
+    email = f"{label.replace(' ', '-')}@{organization}.example"
+    invited = await call(server, organization, "inviteMember", by=Role.ADMIN, email=email, role="VIEWER", name=label)
+    await call(server, organization, "acceptInvitation", token=invited["invitationToken"], password=PASSWORD)
+    await server.owner.execute(
+        "INSERT INTO sign_in_failures (email, network, reason) VALUES ($1, '', 'WRONG_PASSWORD')", email
+    )
+    await server.owner.execute(
+        "INSERT INTO sign_in_throttles (email, network, attempts, window_ends_at) VALUES ($1, '', 1, now())", email
+    )
+    session = await call(server, organization, "signIn", email=email, password=PASSWORD, organization=organization)
+    await call(server, organization, "createApiKey", by=Role.ADMIN, name=label, role="VIEWER", idempotencyKey=label)
+    invited = await call(
+        server, organization, "inviteMember", by=Role.ADMIN, email=f"invited-{email}", role="VIEWER", name=label
+    )
+    return {
+        "email": email,
+        "organization": organization,
+        "refreshToken": session["refreshToken"],
+        "invitationToken": invited["invitationToken"],
+    }
 
 
 async def populate_with_equal_ids(server: RunningServer) -> tuple[Known, Known]:
     """Alpha and beta populated with rows of the same ids: a key is (organization, id), and ids alone tell nothing."""
     sequences = await server.owner.fetch(
-        "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public'"
+        "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public' AND sequencename <> ALL ($1)",
+        [f"{table}_id_seq" for table in GLOBAL_TABLES],
     )
     alpha = await populate(server, "alpha")
     for sequence in sequences:
@@ -115,7 +152,7 @@ def unknown(like: Known) -> Known:
         type_name: global_ids.encode(type_name, UNKNOWN_UUID if entity.id_type == "uuid" else UNKNOWN_NUMBER)
         for type_name, entity in ENTITIES.items()
     }
-    return Known(ids, like.versions, dict.fromkeys(like.row_ids, UNKNOWN_NUMBER))
+    return Known(ids, like.versions, dict.fromkeys(like.row_ids, UNKNOWN_NUMBER), like.secrets)
 
 
 async def ask(
@@ -128,11 +165,11 @@ async def ask(
     return response.status_code, response.content
 
 
-async def contents(owner: asyncpg.Connection) -> Contents:
+async def contents(owner: asyncpg.Connection, tables: Iterable[str] = tuple(metadata.tables)) -> Contents:
     """Every row of every table."""
     return {
         name: [row["text"] for row in await owner.fetch(f"SELECT t::text AS text FROM {name} t ORDER BY 1")]
-        for name in metadata.tables
+        for name in tables
     }
 
 
@@ -153,6 +190,10 @@ async def rows_of(server: RunningServer, organization: str) -> Contents:
 
 async def delete_rows_of(server: RunningServer, organization: str) -> None:
     """Deletes all that an organization has, itself and its members excepted."""
+    of_organization = "session_id IN (SELECT id FROM sessions WHERE organization_id = $1)"
+    await server.owner.execute(
+        f"DELETE FROM refresh_tokens WHERE {of_organization}", server.organization_ids[organization]
+    )
     for table in reversed(metadata.sorted_tables):
         if "organization_id" in table.columns and table.name != "memberships":
             statement = f"DELETE FROM {table.name} WHERE organization_id = $1"

@@ -41,7 +41,7 @@ async def refusal(server: RunningServer, document: str) -> tuple[str, str]:
 async def test_document_of_10001_tokens_is_refused(server: RunningServer) -> None:
     aliases = " ".join(f"a{index}: __typename" for index in range(3_332))
     answer = await execute(server, f"{{ {aliases} b }}")
-    assert answer.codes == ["GRAPHQL_VALIDATION_FAILED"]
+    assert answer.codes == ["QUERY_TOO_COMPLEX"]
     code, message = await refusal(server, f"{{ {aliases} b: c d }}")
     assert code == "GRAPHQL_PARSE_FAILED"
     assert "10000 tokens" in message
@@ -118,18 +118,6 @@ async def test_thousand_root_fields_are_answered_in_time(server: RunningServer, 
     await execute(server, f"{{ {aliases} }}{used.get(field, '')}")
 
 
-async def test_thousand_connections_are_answered_in_time(server: RunningServer) -> None:
-    aliases = " ".join(f"a{index}: funds {{ totalCount }}" for index in range(1_000))
-    assert len((await execute(server, f"{{ {aliases} }}")).data) == 1_000
-
-
-async def test_thousand_mutations_are_answered_in_time(server: RunningServer) -> None:
-    aliases = " ".join(f"a{index}: createFund(input: $i) {{ replayed }}" for index in range(760))
-    answer = await execute(server, f"mutation ($i: CreateFundInput!) {{ {aliases} }}", {"i": {"name": " "}})
-    assert answer.data == {f"a{index}": {"replayed": False} for index in range(760)}
-    assert await server.owner.fetchval("SELECT count(*) FROM funds") == 0
-
-
 async def anonymous(server: RunningServer, document: str) -> httpx.Response:
     started = time.perf_counter()
     response = await server.client.post("/graphql", json={"query": document})
@@ -170,8 +158,8 @@ async def test_introspection_within_introspection_is_refused(server: RunningServ
 
 
 async def test_at_most_twenty_faults_are_told(server: RunningServer) -> None:
-    names = " ".join(f"field{index}" for index in range(5_000))
-    answer = await execute(server, f"{{ {names} }}")
+    names = " ".join(f"field{index}" for index in range(4_999))
+    answer = await execute(server, f"{{ viewer {{ {names} }} }}")
     assert answer.status == 400
     assert 20 <= len(answer.codes) <= 21
     assert set(answer.codes) == {"GRAPHQL_VALIDATION_FAILED"}

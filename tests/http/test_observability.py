@@ -145,7 +145,7 @@ async def test_replays_and_conflicts_are_counted_by_mutation(server: RunningServ
 async def test_pools_are_counted(server: RunningServer) -> None:
     connections = await samples(server, "tranche_pool_connections")
     assert connections.keys() == {
-        (pool, state) for pool in ("reads", "writes", "authentication") for state in ("open", "idle")
+        (pool, state) for pool in ("reads", "writes", "authentication", "sign_ins") for state in ("open", "idle")
     }
 
 
@@ -167,6 +167,12 @@ async def test_line_tells_request_operation_principal_and_duration(server: Runni
         "status": 200,
         "codes": [],
     }
+
+
+async def test_long_names_of_operations_are_cut(server: RunningServer, logged: Logs) -> None:
+    await server.execute(f"query {'Long' * 1000} {ROLE}")
+    [line] = [line for line in logged.lines if line["event"] == "operation"]
+    assert line["operation"] == "Long" * 50
 
 
 async def test_internal_error_is_masked_and_found_in_the_log(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, Key, OctKey
+from structlog.testing import capture_logs
 
 from api.config import Settings
 from api.errors import ConfigurationError, Unauthenticated
@@ -216,6 +217,46 @@ async def test_failed_fetch_leaves_the_known_keys(
     with pytest.raises(Unauthenticated):
         await fetching.verify(signed(NEXT_KEY))
     assert (await fetching.verify(signed())).email == "editor@alpha.example"
+
+
+def later_by(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    later = time.monotonic() + seconds
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+
+
+async def test_key_that_the_issuer_has_withdrawn_is_good_for_a_quarter_of_an_hour(
+    fetching: Tokens, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fetching.verify(signed())
+    issuer.answer = (200, key_set(NEXT_KEY).encode())
+    later_by(monkeypatch, 899)
+    assert (await fetching.verify(signed())).email == "editor@alpha.example"
+    assert len(issuer.requests) == 1
+    later_by(monkeypatch, 2)
+    with pytest.raises(Unauthenticated):
+        await fetching.verify(signed())
+    assert (await fetching.verify(signed(NEXT_KEY))).email == "editor@alpha.example"
+    assert len(issuer.requests) == 2
+
+
+async def test_issuer_that_cannot_be_reached_for_long_is_asked_once_a_minute_and_goes_on_to_be_believed(
+    fetching: Tokens, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fetching.verify(signed())
+    issuer.answer = (503, b"")
+    later_by(monkeypatch, 901)
+    for _ in range(3):
+        assert (await fetching.verify(signed())).email == "editor@alpha.example"
+    assert len(issuer.requests) == 2
+
+
+async def test_issuer_that_cannot_be_reached_is_in_the_log(fetching: Tokens, issuer: Issuer) -> None:
+    issuer.answer = (503, b"")
+    with capture_logs() as logged, pytest.raises(Unauthenticated):
+        await fetching.verify(signed())
+    (entry,) = logged
+    assert (entry["event"], entry["url"], entry["log_level"]) == ("jwks_unreachable", issuer.url, "warning")
+    assert "503" in entry["error"]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/keys", "http://[", "http://a:b/"])

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from api.domain.access import Role
+from api.http import documents
 from tests.server import RunningServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -67,6 +68,30 @@ async def test_get_answers_a_query(server: RunningServer) -> None:
     parameters = {"query": document, "operationName": "A", "variables": '{"id": "x"}'}
     response = await send(server, "GET", params=parameters)
     assert (response.status_code, response.json()) == (200, {"data": {"node": None}})
+
+
+@pytest.mark.parametrize(
+    ("lines", "media_type"),
+    [
+        (["text/html", GRAPHQL], GRAPHQL),
+        (["text/html", JSON, "image/png"], JSON),
+        ([JSON, GRAPHQL], GRAPHQL),
+        (["*/*", f"{GRAPHQL};q=0.1"], JSON),
+        (["text/html", "image/png"], None),
+    ],
+)
+async def test_all_accept_headers_count(server: RunningServer, lines: list[str], media_type: str | None) -> None:
+    headers = [("content-type", JSON), *(("accept", line) for line in lines)]
+    response = await server.client.request(
+        "POST", "/graphql", content=request_body(query="{ __typename }"), headers=httpx.Headers(headers)
+    )
+    assert response.status_code == (200 if media_type else 406)
+    assert response.headers["content-type"] == f"{media_type or JSON}; charset=utf-8"
+
+
+async def test_head_is_refused_without_a_body(server: RunningServer) -> None:
+    response = await send(server, "HEAD", params={"query": "{ __typename }"})
+    assert (response.status_code, response.headers["allow"], response.content) == (405, "GET, POST", b"")
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "BREW"])
@@ -185,6 +210,32 @@ async def test_document_that_does_not_parse_is_refused(server: RunningServer, qu
     assert only_error(response)["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
 
 
+async def test_anonymous_document_is_refused_before_it_is_validated(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("validated")
+
+    monkeypatch.setattr(documents, "validate", fail)
+    monkeypatch.setattr(documents, "excess", fail)
+    for query in (
+        "{ viewer { nothing } }",
+        "{ ...F } fragment F on Query { funds { a } }",
+        CREATE,
+        "{ nothing funds { a } }",
+    ):
+        response = await send(server, content=request_body(query=query), headers={"authorization": None})
+        assert response.status_code == 401
+        assert only_error(response)["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_anonymous_caller_is_told_of_faults_of_what_anybody_may_ask(server: RunningServer) -> None:
+    for query in ("{ nothing }", "{ __typename { a } }", "fragment F on Query { viewer { role } }"):
+        response = await send(server, content=request_body(query=query), headers={"authorization": None})
+        assert response.status_code == 400
+        assert response.json()["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
 async def test_refusal_names_the_operations_there_are(server: RunningServer) -> None:
     response = await send(server, content=request_body(query=TWO, operationName="C"))
     assert only_error(response)["message"] == "operationName: must name one of the document's operations: A, B."
@@ -210,6 +261,17 @@ async def test_answer_that_nobody_wants_is_refused(server: RunningServer, accept
         (GRAPHQL, GRAPHQL, 400),
         (GRAPHQL.upper(), GRAPHQL, 400),
         (f"{JSON}, {GRAPHQL}; charset=utf-8", GRAPHQL, 400),
+        (f"{GRAPHQL};q=0.5, {JSON};q=0.9", JSON, 200),
+        (f"{JSON};q=0.5, {GRAPHQL};q=0.50", GRAPHQL, 400),
+        (f"{GRAPHQL}; q=0.1, {JSON}; q=0.11", JSON, 200),
+        (f"{JSON}, text/plain, */*", JSON, 200),
+        (f"{GRAPHQL}, */*;q=0.8", GRAPHQL, 400),
+        (f"{JSON};q=0, */*", GRAPHQL, 400),
+        (f"{JSON};q=0.1, application/*", GRAPHQL, 400),
+        ("application/*;q=0, */*;q=0.1, " + JSON, JSON, 200),
+        (f"{JSON};q=x", JSON, 200),
+        (f"{JSON};q=9e9;q=0", JSON, 200),
+        (f"{JSON};charset=koi8-r;q=0.3, a;;;=,,;q", JSON, 200),
     ],
 )
 async def test_media_type_and_status_follow_the_accept_header(

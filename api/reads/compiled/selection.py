@@ -33,12 +33,17 @@ class Selection:
     """Collects fields of one operation; ``conditions`` are the values of the variables in its @skip and @include."""
 
     def __init__(
-        self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], conditions: Mapping[str, Any]
+        self,
+        schema: GraphQLSchema,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        conditions: Mapping[str, Any],
+        *,
+        fields_max: int = FIELDS_MAX,
     ) -> None:
         self._schema = schema
         self._fragments = fragments
         self._conditions = conditions
-        self._budget = FIELDS_MAX
+        self._budget = fields_max
         self._collected: dict[Any, Collected] = {}
 
     def collect(self, selection_sets: Sequence[SelectionSetNode | None], type_: GraphQLObjectType) -> Collected:

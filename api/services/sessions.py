@@ -1,0 +1,220 @@
+"""Sessions: started by a sign-in, kept by refresh tokens that are good for one use, ended by signing out or misuse."""
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from api.db.pools import Database
+from api.domain.access import Principal, Role
+from api.errors import Refused, invalid
+from api.services.audit import AuditKind, Subject
+from api.services.commands import Command
+
+TOKEN_BYTES = 32
+GRACE_SECONDS = 10
+"""How long a refresh token that was used may be used again while what it was changed for was not: answers get lost."""
+
+
+class RevokedFor(StrEnum):
+    """Why a session ended before its time."""
+
+    SIGNED_OUT = "SIGNED_OUT"
+    REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"
+    MEMBER_REMOVED = "MEMBER_REMOVED"
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long sessions last: in all, and without being refreshed."""
+
+    days: int
+    idle_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session with the refresh token that it goes on with; only here is the token to be had."""
+
+    session_id: int
+    refresh_token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSession:
+    """The session that a refresh token belongs to, which may have ended or been reused."""
+
+    session_id: int
+    principal: Principal
+    email: str
+    organization_slug: str
+
+
+def new_token() -> str:
+    """A random secret of 256 bits."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of a random secret: it has too many bits to be guessed from that."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+@asynccontextmanager
+async def as_authentication(command: Command) -> AsyncIterator[None]:
+    """A part of the transaction as tranche_auth, which alone reaches sessions and passwords."""
+    await command.connection.execute("SET LOCAL ROLE tranche_auth")
+    yield
+    # After a failure the transaction is rolled back, and the role with it.
+    await command.connection.execute("SET LOCAL ROLE tranche_app")
+
+
+async def start_session(command: Command, *, network: str, lifetimes: Lifetimes) -> OpenSession:
+    """Starts a session of the command's user in its organization, and clears away what is left of ended ones."""
+    user_id = command.principal.user_id
+    token = new_token()
+    async with as_authentication(command):
+        await _delete_ended(command)
+        row = await command.connection.fetchrow(
+            """
+            INSERT INTO sessions (organization_id, user_id, network, expires_at, idle_expires_at)
+            VALUES ($1, $2, $3, now() + make_interval(days => $4), now() + make_interval(hours => $5))
+            RETURNING id, expires_at
+            """,
+            command.organization_id,
+            user_id,
+            network,
+            lifetimes.days,
+            lifetimes.idle_hours,
+        )
+        await _keep_token(command, row["id"], token, previous_hash=None)
+    command.record("session.started", _subject(row["id"]), after={"network": network}, kind=AuditKind.SECURITY)
+    return OpenSession(row["id"], token, row["expires_at"])
+
+
+async def find_session(database: Database, refresh_token: str) -> FoundSession | None:
+    """The session of a refresh token whose user is a member still; None for an unknown token."""
+    rows = await database.authentication.fetch(
+        """
+        SELECT session.id, session.organization_id, session.user_id, person.email, organization.slug, membership.role
+        FROM refresh_tokens AS token
+        JOIN sessions AS session ON session.id = token.session_id AND session.revoked_at IS NULL
+        JOIN users AS person ON person.id = session.user_id
+        JOIN organizations AS organization ON organization.id = session.organization_id
+        JOIN memberships AS membership ON membership.organization_id = session.organization_id
+          AND membership.user_id = session.user_id AND membership.removed_at IS NULL
+        WHERE token.hash = $1
+        """,
+        token_hash(refresh_token),
+    )
+    if not rows:
+        return None
+    (row,) = rows
+    principal = Principal(row["organization_id"], row["user_id"], Role(row["role"]))
+    return FoundSession(row["id"], principal, row["email"], row["slug"])
+
+
+async def refresh_session(
+    command: Command, *, session_id: int, refresh_token: str, lifetimes: Lifetimes
+) -> OpenSession | None:
+    """Changes a refresh token for the next; None where it had been used before, which ends the session.
+
+    Raises Refused (INVALID_INPUT) where the session has ended.
+    """
+    given = token_hash(refresh_token)
+    next_token = new_token()
+    async with as_authentication(command):
+        session = await command.connection.fetchrow(
+            """
+            UPDATE sessions SET idle_expires_at = now() + make_interval(hours => $2)
+            WHERE id = $1 AND revoked_at IS NULL AND expires_at > now() AND idle_expires_at > now()
+            RETURNING expires_at
+            """,
+            session_id,
+            lifetimes.idle_hours,
+        )
+        if session is None:
+            raise not_refreshed()
+        replaced = await command.connection.fetchval(
+            """
+            UPDATE refresh_tokens AS live SET replaced_at = now()
+            FROM refresh_tokens AS given
+            WHERE given.hash = $2 AND given.session_id = $1 AND live.session_id = $1 AND live.replaced_at IS NULL
+              AND (live.hash = given.hash OR (live.previous_hash = given.hash
+                AND given.replaced_at > now() - make_interval(secs => $3)))
+            RETURNING live.hash
+            """,
+            session_id,
+            given,
+            GRACE_SECONDS,
+        )
+        if replaced is not None:
+            await _keep_token(command, session_id, next_token, previous_hash=given)
+    if replaced is None:
+        await _revoke(command, "id = $1", session_id, RevokedFor.REFRESH_TOKEN_REUSED)
+        return None
+    command.record("session.refreshed", _subject(session_id), kind=AuditKind.SECURITY)
+    return OpenSession(session_id, next_token, session["expires_at"])
+
+
+async def sign_out(command: Command, *, session_id: int) -> int:
+    """Ends the session and returns its id; raises Refused (INVALID_TRANSITION) where it has ended."""
+    if not await _revoke(command, "id = $1", session_id, RevokedFor.SIGNED_OUT):
+        raise not_refreshed()
+    return session_id
+
+
+async def revoke_sessions_of_member(command: Command, user_id: int) -> None:
+    """Ends all sessions of a user in the command's organization."""
+    condition = "user_id = $1 AND organization_id = $3"
+    await _revoke(command, condition, user_id, RevokedFor.MEMBER_REMOVED, command.organization_id)
+
+
+def not_refreshed() -> Refused:
+    """The one refusal of a refresh token, whatever is wrong with it."""
+    return Refused([invalid("refresh_token", "The session has ended. Sign in again.")])
+
+
+async def _revoke(command: Command, condition: str, value: int, reason: RevokedFor, *more: int) -> int:
+    async with as_authentication(command):
+        rows = await command.connection.fetch(
+            f"UPDATE sessions SET revoked_at = now(), revoked_for = $2 WHERE {condition} AND revoked_at IS NULL"
+            " RETURNING id",
+            value,
+            reason.value,
+            *more,
+        )
+    for row in rows:
+        command.record("session.revoked", _subject(row["id"]), after={"reason": reason}, kind=AuditKind.SECURITY)
+    return len(rows)
+
+
+async def _keep_token(command: Command, session_id: int, token: str, *, previous_hash: bytes | None) -> None:
+    await command.connection.execute(
+        "INSERT INTO refresh_tokens (hash, session_id, previous_hash) VALUES ($1, $2, $3)",
+        token_hash(token),
+        session_id,
+        previous_hash,
+    )
+
+
+async def _delete_ended(command: Command) -> None:
+    """Deletes the user's sessions that ended more than a day ago."""
+    ended = (
+        "SELECT id FROM sessions WHERE user_id = $1"
+        " AND least(coalesce(revoked_at, expires_at), expires_at, idle_expires_at) < now() - interval '1 day'"
+    )
+    for statement in (
+        f"DELETE FROM refresh_tokens WHERE session_id IN ({ended})",
+        f"DELETE FROM sessions WHERE id IN ({ended})",
+    ):
+        await command.connection.execute(statement, command.principal.user_id)
+
+
+def _subject(session_id: int) -> Subject:
+    return Subject("Session", session_id)

@@ -1,0 +1,1 @@
+"""Generated requests against a running server, for as long as one likes: ``make fuzz``."""
