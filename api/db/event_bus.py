@@ -108,6 +108,8 @@ class EventBus:
         self.is_listening = True
         for organization_id in tuple(self._watchers):
             self._tell(organization_id, None)
+        # The connection of before may have been woken for what it could not send.
+        self._attention.set()
         while not connection.is_closed():
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):

@@ -105,6 +105,19 @@ async def test_what_could_not_be_sent_is_sent_later(database_url: str, owner: as
         await until(lambda: 5 in heard or (None in heard and not one._unsent))
 
 
+async def test_what_a_lost_connection_left_unsent_is_sent_by_the_next(database_url: str) -> None:
+    """The wake-up may be used up by a connection that turns out to be gone."""
+    async with started(database_url) as other:
+        heard: list[int | None] = []
+        other.watch(7, heard.append)
+        one = EventBus(database_url)
+        one.publish(7, 5)
+        one._attention.clear()
+        one.start()
+        await until(lambda: 5 in heard)
+        await one.close()
+
+
 async def test_one_connection_serves_however_many_watch(database_url: str, owner: asyncpg.Connection) -> None:
     async with started(database_url) as bus:
         ends = [bus.watch(number % 50, lambda _sequence: None) for number in range(1_000)]

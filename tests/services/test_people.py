@@ -239,8 +239,10 @@ async def test_administrators_that_put_each_other_out_at_once_leave_one(server: 
             server.execute(mutation, {"input": known[0] | role}, token=pair[1].access),
         )
         assert await administrators(server) == 1
-        # Whoever came second was an administrator no more.
-        assert sorted(answer.codes for answer in answers) == [[], ["UNAUTHENTICATED"]]
+        # Whoever came second was an administrator no more: found out while waiting, or already when asking.
+        first, second = sorted(answer.codes for answer in answers)
+        assert first == []
+        assert second in (["UNAUTHENTICATED"], ["FORBIDDEN"])
 
 
 async def test_administrator_that_was_demoted_while_waiting_does_nothing_more(server: RunningServer) -> None:
