@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -53,13 +53,6 @@ class ConnectionPool:
         self._waiting: deque[asyncio.Future[PlainConnection | None]] = deque()
         self._is_closing = False
         self._all_closed = asyncio.Event()
-
-    @classmethod
-    async def open(cls, connect: Callable[[], Awaitable[PlainConnection]], size_max: int) -> Self:
-        """A pool with its first connection; raises what ``connect`` raises."""
-        pool = cls(connect, size_max)
-        pool.release(await pool.acquire())
-        return pool
 
     @property
     def size(self) -> int:

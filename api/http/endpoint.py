@@ -19,7 +19,7 @@ from api.http.documents import NEEDS_A_TOKEN, Document, Documents, Operation
 from api.http.live.answers import Answers, Body, one
 from api.http.live.guard import Caller
 from api.http.live.streams import NO_STREAM, Format, Streams, Wanted, wanted
-from api.http.operations import Operations, failed, format_error, masked
+from api.http.operations import NAME_CHARACTERS_MAX, Operations, failed, format_error, masked
 from api.http.persisted_documents import NOT_FOUND, PersistedDocuments
 from api.http.requests import (
     MEDIA_TYPE_JSON,
@@ -37,8 +37,6 @@ from api.http.security_headers import ALWAYS
 
 OPERATION_NAMES_MAX = 200
 """How many names of operations the metrics tell apart."""
-NAME_CHARACTERS_MAX = 200
-"""How much of an operation's name is logged."""
 
 PLAIN_JSON = Answer(MEDIA_TYPE_JSON, is_legacy=False)
 

@@ -15,14 +15,13 @@ from api import metrics
 from api.errors import Refused, RequestError, TimedOut, TryAgain
 from api.graphql.context import Context, SignedIn
 from api.http.documents import Document, Operation
-from api.http.operations import Operations, failed, format_error
+from api.http.operations import NAME_CHARACTERS_MAX, Operations, failed, format_error
 from api.http.requests import GraphQLRequest
 from api.reads.live.followers import LiveLog
 
 RETRY_SECONDS = (0.2, 1.0, 3.0)
 """After how long an event that the server failed to answer is tried again."""
 
-NAME_CHARACTERS_MAX = 200
 CODES_LOGGED_MAX = 20
 
 Body = dict[str, Any]
