@@ -1,6 +1,7 @@
 """The application: what is opened at start and closed at stop, and the routes."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -41,6 +42,8 @@ from api.services.sessions import Lifetimes
 from api.services.sign_in import SignIns
 
 POOL_METRICS_SECONDS = 1.0
+YOUNG_OBJECTS_MAX = 10_000
+"""After how many new objects more than went away the garbage collector looks at them."""
 
 
 class Application(FastAPI):
@@ -106,6 +109,7 @@ def create_app(settings: Settings) -> Application:
                 origins=settings.cors_origins,
                 limits=SocketLimits(message_bytes_max=settings.body_bytes_max),
             )
+            _spare_the_collector()
             yield
         finally:
             reporter.cancel()
@@ -132,6 +136,17 @@ def create_app_from_environment() -> Application:
     app = create_app(settings)
     _stop_streams_on_signals(app)
     return app
+
+
+def _spare_the_collector() -> None:
+    """Has the garbage collector leave alone what stays for good, and look at the rest less often.
+
+    A request makes no garbage in cycles. By default its few hundred objects, of sixteen requests at once, had the
+    collector run for a tenth of the server's time, and now and then over the schema and all modules: tens of ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS_MAX)
 
 
 def _stop_streams_on_signals(app: Application) -> None:

@@ -1,8 +1,10 @@
 """The /graphql endpoint, a bare ASGI application: request in, principal, document, execution, bytes out."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -14,6 +16,7 @@ from api import metrics
 from api.errors import Unauthenticated
 from api.graphql.context import CLIENT, SignedIn
 from api.http.authentication import Authenticator
+from api.http.connections import send_whole
 from api.http.cross_origin import CrossOrigin
 from api.http.documents import NEEDS_A_TOKEN, Document, Documents, Operation
 from api.http.live.answers import Answers, Body, one
@@ -22,6 +25,7 @@ from api.http.live.streams import NO_STREAM, Format, Streams, Wanted, wanted
 from api.http.operations import NAME_CHARACTERS_MAX, Operations, failed, format_error, masked
 from api.http.persisted_documents import NOT_FOUND, PersistedDocuments
 from api.http.requests import (
+    KNOWN_HEADERS_MAX,
     MEDIA_TYPE_JSON,
     Answer,
     BadRequest,
@@ -35,12 +39,12 @@ from api.http.requests import (
 )
 from api.http.security_headers import ALWAYS
 
+logger = structlog.get_logger("tranche.operation")
+
 OPERATION_NAMES_MAX = 200
 """How many names of operations the metrics tell apart."""
 
 PLAIN_JSON = Answer(MEDIA_TYPE_JSON, is_legacy=False)
-
-logger = structlog.get_logger("tranche.operation")
 
 
 @dataclass(slots=True)
@@ -103,9 +107,7 @@ class GraphQLEndpoint:
             return
         answer, replies = PLAIN_JSON, None
         try:
-            accept = header(given, b"accept")
-            stream = wanted(accept)
-            answer = PLAIN_JSON if stream.single else negotiate(accept)
+            stream, answer = _formats(given.get(b"accept"))
             if method == "GET":
                 self.edge.cross_origin.refuse_forgery(given)
             asked = await read_request(scope, given, receive, self.edge.body_bytes_max, self.edge.batch_requests_max)
@@ -139,8 +141,7 @@ class GraphQLEndpoint:
             caller = Caller(header(given, b"authorization"), reply.signed_in)
             await self.streams.send(*reply.stream, headers, caller, receive, send)
             return
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        await send_whole(scope, send, reply.status, headers, b"" if method == "HEAD" else body)
         seconds = time.perf_counter() - started
         if replies is None:
             self._report(reply, request_id, seconds)
@@ -215,11 +216,13 @@ class GraphQLEndpoint:
         return True
 
     def _report(self, reply: Reply, request_id: str, seconds: float) -> None:
-        operation, codes = reply.operation, reply.codes
+        operation, codes = reply.operation, reply.codes if "errors" in reply.body else ()
         for code in codes:
             metrics.ERRORS.labels(code).inc()
         type_name = operation.type.value if operation else "none"
         metrics.operation_seconds(self._label(operation), type_name).observe(seconds)
+        if not logger.is_enabled_for(logging.INFO):
+            return
         logger.info(
             "operation",
             request_id=request_id,
@@ -228,7 +231,7 @@ class GraphQLEndpoint:
             user_id=reply.signed_in and reply.signed_in.principal.user_id,
             organization_id=reply.signed_in and reply.signed_in.principal.organization_id,
             status=reply.status,
-            codes=codes,
+            codes=list(codes),
             duration_ms=round(seconds * 1000, 2),
         )
 
@@ -241,6 +244,14 @@ class GraphQLEndpoint:
                 return "other"
             self._names.add(operation.name)
         return operation.name
+
+
+@lru_cache(maxsize=KNOWN_HEADERS_MAX)
+def _formats(accept: bytes | None) -> tuple[Wanted, Answer]:
+    """In which formats the client takes a stream, and in which a single answer; raises BadRequest (406)."""
+    text = None if accept is None else accept.decode("latin-1")
+    stream = wanted(text)
+    return stream, PLAIN_JSON if stream.single else negotiate(text)
 
 
 def _choose(
