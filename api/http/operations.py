@@ -24,8 +24,6 @@ from api.services.rate_limits import RateLimits
 
 STATUSES = {"RATE_LIMITED": 429, "TIMEOUT": 503, "UNAVAILABLE": 503}
 """The statuses of answers without data, by the code of what went wrong."""
-NAME_CHARACTERS_MAX = 200
-"""How much of an operation's name is logged."""
 _NO_HEADERS: Mapping[str, str] = {}
 
 T = TypeVar("T")

@@ -163,6 +163,7 @@ async def test_line_tells_request_operation_principal_and_duration(server: Runni
         "operation": "Who",
         "type": "query",
         "user_id": user_id,
+        "api_key_id": None,
         "organization_id": server.organization_ids["alpha"],
         "status": 200,
         "codes": [],
