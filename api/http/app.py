@@ -211,17 +211,17 @@ def pool_limits(settings: Settings) -> PoolLimits:
 
 
 def _add_health(app: FastAPI) -> None:
-    @app.get("/health/live")
+    @app.api_route("/health/live", methods=["GET", "HEAD"])
     async def live() -> Response:
         return _json({"status": "ok"})
 
-    @app.get("/health/ready")
+    @app.api_route("/health/ready", methods=["GET", "HEAD"])
     async def ready(request: Request) -> Response:
         checks = await readiness(request.app.state.database)
         is_ready = set(checks.values()) == {"ok"}
         return _json({"status": "ok" if is_ready else "unavailable", **checks}, 200 if is_ready else 503)
 
-    @app.get("/metrics")
+    @app.api_route("/metrics", methods=["GET", "HEAD"])
     async def prometheus() -> Response:
         registry: CollectorRegistry | None = None
         if metrics.IS_MULTIPROCESS:

@@ -3,18 +3,23 @@
 uvicorn waits for ever for the rest of a request, and takes any number of headers. Both are looked at here at next to no
 cost for requests that come whole: by a timer for each connection, and only where data ends in the middle of headers.
 
+It loses the body of a request that offers to change the protocol, as Java's client does with every POST, and hands
+whatever names WebSocket over to the WebSocket's protocol, which waits for ever on what is none.
+
 It also writes an answer's head and body apart, each a call of the system, and searches every header for line breaks. An
 extension of ASGI, offered in the scope, takes a whole answer and writes it at once.
 """
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 import orjson
 from starlette.types import Scope, Send
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.http.security_headers import ALWAYS
 
@@ -27,10 +32,7 @@ HEAD_BYTES_MAX = 65_536
 
 
 WHOLE_ANSWERS = "tranche.whole_answers"
-"""The extension of ASGI: an awaitable function of the scope, the status, the headers and the body.
-
-False where the answer must go the usual way.
-"""
+"""The extension of ASGI: an awaitable function of the status, the headers and the body."""
 
 
 async def send_whole(
@@ -38,7 +40,8 @@ async def send_whole(
 ) -> None:
     """Sends a whole answer, at once where the server can. ``headers`` hold its length, and no line breaks."""
     extensions = scope.get("extensions")
-    if extensions and WHOLE_ANSWERS in extensions and await extensions[WHOLE_ANSWERS](scope, status, headers, body):
+    if extensions and WHOLE_ANSWERS in extensions:
+        await extensions[WHOLE_ANSWERS](status, headers, body)
         return
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
     await send({"type": "http.response.body", "body": body})
@@ -52,6 +55,10 @@ class BoundedHttp(HttpToolsProtocol):
     _looks = 0
     _looked_at: object = None
     _head_bytes = 0
+    _received = b""
+    _is_offer = False
+    _answered: RequestResponseCycle | None = None
+    """The request that is being answered, of several that have come at once; ``cycle`` is the last of them."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts looking at the connection."""
@@ -62,7 +69,15 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends looking at it."""
         self._stop_looking()
+        if self._answered is not None and self._answered is not self.cycle:
+            # uvicorn tells the last request alone, and what is still answered would write to what is closed.
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def handle_websocket_upgrade(self) -> None:
         """Leaves the connection to the WebSocket's protocol."""
@@ -71,6 +86,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes what came, and refuses headers without an end."""
+        self._received = data
         super().data_received(data)
         cycle = self.cycle
         if cycle is None or cycle.scope is not self.scope:
@@ -85,18 +101,15 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
 
-    async def _write_whole(
-        self, scope: Scope, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
-    ) -> bool:
+    async def _write_whole(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
         """Does what ``send`` of the request's cycle does with the two messages of a whole answer."""
-        cycle = self.cycle
-        if cycle.scope is not scope:
-            # The client has sent its next request already.
-            return False
+        cycle = self._answered
+        if cycle is None:
+            raise RuntimeError("nothing has been asked")
         if self.flow.write_paused and not cycle.disconnected:
             await self.flow.drain()
         if cycle.disconnected:
-            return True
+            return
         lines = b"".join([b"%s: %s\r\n" % header for header in headers])
         end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         self.transport.write(b"%s%s%s%s" % (STATUS_LINE[status], lines, end, body))
@@ -106,7 +119,6 @@ class BoundedHttp(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
-        return True
 
     def on_response_complete(self) -> None:
         """Goes on to the next request. Idle connections are ended by the look, not by a timer for each answer."""
@@ -117,9 +129,54 @@ class BoundedHttp(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
 
+    def on_headers_complete(self) -> None:
+        """Starts to answer, but not yet what offers another protocol: it is read anew without the offer."""
+        self._is_offer = (
+            bool(self.parser.should_upgrade())
+            and any(name == b"upgrade" for name, _ in self.headers)
+            and not self._should_upgrade()
+        )
+        if not self._is_offer:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Ends the request's body."""
+        if not self._is_offer:
+            super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Reads the request without its offer of another protocol; the parser takes no body after an offer."""
+        stopped = sys.exception()
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s\r\n" % (method, self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = (token.strip() for token in value.split(b","))
+                value = b", ".join(token for token in tokens if token.lower() != b"upgrade")
+            if name != b"upgrade":
+                lines.append(b"%s: %s\r\n" % (name, value))
+        rest = self._received[stopped.args[0] :] if stopped is not None else b""
+        self.parser = httptools.HttpRequestParser(self)
+        super().data_received(b"".join(lines) + b"\r\n" + rest)
+
+    def _should_upgrade(self) -> bool:
+        """Whether this is a WebSocket's handshake, which is a GET without a body."""
+        return (
+            super()._should_upgrade()
+            and self.parser.get_method() == b"GET"
+            and all(
+                name != b"transfer-encoding" and (name != b"content-length" or value == b"0")
+                for name, value in self.headers
+            )
+        )
+
     def send_400_response(self, msg: str) -> None:
-        """Refuses what is no HTTP."""
-        self._refuse(400, msg)
+        """Refuses what is no HTTP; after a request that is still being answered, by ending the connection."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            self._refuse(400, msg)
+        else:
+            cycle.keep_alive = False
 
     def _is_in_head(self) -> bool:
         """Whether no request has come yet, or the headers of the last one have not come to their end."""

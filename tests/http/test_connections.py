@@ -20,9 +20,12 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers once the whole body is there."""
     if scope["type"] != "http":
         return
+    body = b""
     while (message := await receive()).get("more_body"):
-        pass
+        body += message["body"]
     assert message["type"] == "http.request"
+    body += message["body"]
+    assert len(body) == int(dict(scope["headers"])[b"content-length"])
     body = b"" if scope["method"] == "HEAD" else b"ok"
     # One path answers as the endpoint does, the other with ASGI's own two messages: on the wire they are the same.
     if scope["path"] == "/graphql":
@@ -47,8 +50,9 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
         access_log=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=1,
     )
+    # uvicorn's own setting is in whole seconds.
+    config.timeout_keep_alive = 0.2  # type: ignore[assignment]
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())
     while not server.started:  # noqa: ASYNC110
@@ -138,6 +142,47 @@ async def test_whole_answer_is_what_two_messages_are(port: int, requests: list[b
         writer.close()
     assert answers[0] == answers[1]
     assert answers[0].count(b"HTTP/1.1 200 OK") == len(requests)
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n",
+        b"Connection: upgrade\r\nUpgrade: anything\r\n",
+        b"Upgrade: websocket\r\nConnection: Upgrade, keep-alive\r\n",
+        b"Upgrade: websocket\r\nConnection: close, Upgrade\r\n",
+    ],
+    ids=["Java's", "anything", "WebSocket's", "the last one"],
+)
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+async def test_offer_of_another_protocol_is_ignored(port: int, offer: bytes, pieces: int) -> None:
+    sent = WHOLE.replace(b"Host", offer + b"Host") + (b"" if b"close" in offer else WHOLE)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    size = -(-len(sent) // pieces)
+    for start in range(0, len(sent), size):
+        writer.write(sent[start : start + size])
+        await writer.drain()
+        await asyncio.sleep(0.01)
+    answered = await reader.read()
+    assert answered.count(b"HTTP/1.1 200 OK") == answered.count(b"ok") == (1 if b"close" in offer else 2)
+    writer.close()
+
+
+async def test_connect_is_answered_like_any_method(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nContent-Length: 0\r\n\r\n")
+    assert b"HTTP/1.1 " in await reader.read()
+    writer.close()
+
+
+async def test_what_is_no_http_after_a_request_does_not_come_before_its_answer(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(WHOLE + b"GARBAGE\r\n\r\n")
+    answered = await reader.read()
+    assert answered.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in answered
+    assert answered.endswith(b"ok")
+    writer.close()
 
 
 async def test_connection_without_a_further_request_is_ended(port: int) -> None:
