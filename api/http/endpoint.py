@@ -33,6 +33,7 @@ from api.http.requests import (
     headers_of,
     negotiate,
     read_request,
+    refuse_repeated,
     request_id_of,
 )
 from api.http.security_headers import ALWAYS
@@ -94,6 +95,8 @@ class GraphQLEndpoint:
             return
         answer, replies = PLAIN_JSON, None
         try:
+            if len(given) != len(scope["headers"]):
+                refuse_repeated(scope["headers"])
             stream, answer = _formats(given.get(b"accept"))
             if method == "GET":
                 self.edge.cross_origin.refuse_forgery(given)

@@ -2,7 +2,7 @@
 
 import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,8 @@ KNOWN_HEADERS_MAX = 256
 
 ADDRESS_PARAMETERS_MAX = 20
 _JSON_PARAMETERS = ("variables", "extensions")
+
+SINGLE_HEADERS = (b"host", b"authorization", b"content-type", b"origin")
 
 _PROCESS = secrets.token_hex(6)
 _REQUEST_NUMBERS = itertools.count(1)
@@ -66,6 +68,13 @@ def headers_of(scope: Scope) -> Headers:
     if len(found) != len(given) and b"accept" in found:
         found[b"accept"] = b",".join(value for name, value in given if name == b"accept")
     return found
+
+
+def refuse_repeated(given: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raises BadRequest for headers that decide something and come twice: what lies between might read the other."""
+    for name in SINGLE_HEADERS:
+        if sum(name == one for one, _ in given) > 1:
+            raise BadRequest(400, f"Send the header {name.decode().title()} once.")
 
 
 def header(headers: Headers, name: bytes) -> str | None:

@@ -183,3 +183,13 @@ async def test_other_request_ids_are_replaced(server: RunningServer, request_id:
     first, second = [await send(server, content=request_body(query=ROLE), headers=headers) for _ in range(2)]
     assert len(first.headers["x-request-id"]) == 24
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("name", [b"host", b"authorization", b"content-type", b"origin"])
+async def test_header_that_decides_something_may_not_come_twice(server: RunningServer, name: bytes) -> None:
+    sent: list[dict[str, Any]] = []
+    body = {"type": "http.request", "body": request_body(query=ROLE), "more_body": False}
+    headers = [(b"content-type", b"application/json"), (b"x-a", b"1"), (b"x-a", b"2"), (name, b"a"), (name, b"a")]
+    await call(server, {"headers": headers}, [body], sent)
+    assert sent[0]["status"] == 400
+    assert name.decode() in sent[1]["body"].decode().lower()
