@@ -21,6 +21,13 @@ AUTHENTICATION_CONNECTIONS_MAX = 4
 SIGN_IN_CONNECTIONS_MAX = 2
 """A pool of its own: however many try to sign in, finding out who sends a request does not wait for them."""
 CONNECT_SECONDS_MAX = 10
+PREPARED_MAX = 80
+PREPARED_CHARACTERS_MAX = 6_000
+"""How many statements each connection keeps prepared, and how long they may be.
+
+PostgreSQL takes some 190 bytes for each character of one: by asyncpg's own bounds clients could have it take 300 MB for
+each connection, by these a third of it. The pages that people look at ask with less than 2,000 characters.
+"""
 ROLLBACK_SECONDS_MAX = 3
 
 
@@ -173,7 +180,12 @@ async def _open_pool(
 
 async def _connect(url: str, server_settings: dict[str, str]) -> PlainConnection:
     connection: PlainConnection = await asyncpg.connect(
-        url, timeout=CONNECT_SECONDS_MAX, connection_class=PlainConnection, server_settings=server_settings
+        url,
+        timeout=CONNECT_SECONDS_MAX,
+        connection_class=PlainConnection,
+        server_settings=server_settings,
+        statement_cache_size=PREPARED_MAX,
+        max_cacheable_statement_size=PREPARED_CHARACTERS_MAX,
     )
     # Binary, because within a record every value comes so; the first byte of a jsonb is the version of its format.
     await connection.set_type_codec(
