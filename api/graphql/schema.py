@@ -8,6 +8,8 @@ from strawberry.types.field import StrawberryField
 
 from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
+from api.graphql.capital import CapitalQuery
+from api.graphql.capital_mutations import CapitalMutation
 from api.graphql.companies import CompanyMutation
 from api.graphql.declare import ReadField
 from api.graphql.funds import FundMutation, FundQuery
@@ -26,7 +28,9 @@ from api.reads.declarations import Read
 
 
 @strawberry.type(description="What can be read. Every root field is answered from one snapshot of the database.")
-class Query(NodeQuery, OrganizationQuery, FundQuery, PortfolioQuery, AuditQuery, PeopleQuery, ApiKeyQuery):
+class Query(
+    NodeQuery, OrganizationQuery, FundQuery, PortfolioQuery, CapitalQuery, AuditQuery, PeopleQuery, ApiKeyQuery
+):
     """What can be read."""
 
 
@@ -36,6 +40,7 @@ class Mutation(
     CompanyMutation,
     ReallocationMutation,
     PortfolioMutation,
+    CapitalMutation,
     SignInMutation,
     PeopleMutation,
     ApiKeyMutation,

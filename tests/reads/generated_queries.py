@@ -21,7 +21,11 @@ from graphql import (
 
 DEPTH_MAX = 7
 FIELDS_MAX = 40
-UNCOMPILED_ROOTS = frozenset({"viewer", "organization", "auditVerification"})
+UNCOMPILED_ROOTS = frozenset(
+    {"viewer", "organization", "auditVerification", "capitalState", "wacc", "waccAverage", "waccTrend"}
+)
+
+PAGING = frozenset({"first", "after", "last", "before"})
 
 
 @dataclass
@@ -140,9 +144,9 @@ class QueryWriter:
             cursor = self.random.choice(self.cursors)
             name = self.random.choice(["after", "before"])
             given.append(f"{name}: {self._literal_or_variable('String', cursor, chr(34) + cursor + chr(34))}")
-        for name in ("filter", "orderBy"):
-            if name in definition.args and self.random.random() < 0.4:
-                given.append(f"{name}: {self._value(definition.args[name], name)}")
+        for name, one in definition.args.items():
+            if name not in PAGING and self.random.random() < 0.4:
+                given.append(f"{name}: {self._value(one, name)}")
         return f"({', '.join(given)})" if given else ""
 
     def _literal_or_variable(self, type_name: str, value: Any, literal: str) -> str:
@@ -178,7 +182,7 @@ class QueryWriter:
             case "Date":
                 return self.random.choice(['"2023-12-31"', '"2024-06-30"', '"2025-01-01"', "null"])
             case "DateTime":
-                return '"2020-01-01T00:00:00Z"'
+                return self.random.choice(['"2020-01-01T00:00:00Z"', '"2100-01-01T00:00:00Z"', "null"])
             case "CurrencyCode":
                 return self.random.choice(['"USD"', '"EUR"'])
         return self.random.choice(['"a"', '"Fund"', '"Software"', '"fund.created"', '"Ü"'])
