@@ -32,17 +32,17 @@ After = Annotated[
 class ReallocationEvent:
     """A reallocation that was committed."""
 
-    entry: strawberry.Private[Entry]
+    log_entry: strawberry.Private[Entry]
 
     @strawberry.field(description="Its place in the log, to go on from; opaque.")
     def cursor(self, info: Info) -> str:
         """Its place in the log."""
-        return encode_cursor(info.context.principal.organization_id, self.entry.sequence)
+        return encode_cursor(info.context.principal.organization_id, self.log_entry.sequence)
 
     @strawberry.field(description="The reallocation.")
     async def reallocation(self, info: Info) -> Reallocation:
         """The reallocation."""
-        found: Reallocation = await load(info, "Reallocation", UUID(self.entry.subject_id))
+        found: Reallocation = await load(info, "Reallocation", UUID(self.log_entry.subject_id))
         return found
 
 
@@ -74,17 +74,17 @@ class CapitalChange:
 class RecordedEvent:
     """An event that was recorded in the organization's log."""
 
-    entry: strawberry.Private[Entry]
+    log_entry: strawberry.Private[Entry]
 
     @strawberry.field(description="Its place in the log, to go on from; opaque.")
     def cursor(self, info: Info) -> str:
         """Its place in the log."""
-        return encode_cursor(info.context.principal.organization_id, self.entry.sequence)
+        return encode_cursor(info.context.principal.organization_id, self.log_entry.sequence)
 
     @strawberry.field(description="The event.")
     async def event(self, info: Info) -> AuditEvent:
         """The event."""
-        found: AuditEvent = await load(info, "AuditEvent", self.entry.id)
+        found: AuditEvent = await load(info, "AuditEvent", self.log_entry.id)
         return found
 
 
@@ -148,7 +148,7 @@ async def _follow(info: Info, interest: Interest, after: str | None) -> AsyncGen
 async def _shown(entries: AsyncGenerator[Entry, None], make: Callable[..., T]) -> AsyncGenerator[T, None]:
     async with aclosing(entries):
         async for entry in entries:
-            yield make(entry)
+            yield make(log_entry=entry)
 
 
 async def _known(info: Info, type_name: str, global_id: str, message: str) -> int:

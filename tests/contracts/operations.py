@@ -79,6 +79,10 @@ NEEDS_A_SESSION = {"signOut"}
 """What is refused to a token without a session, and so is tested for itself."""
 
 
+NAMES_NO_OBJECT = {"capitalState", "wacc", "waccAverage", "waccTrend"}
+"""Root fields whose arguments are days and times alone."""
+
+
 def selection(type_: GraphQLNamedType, depth: int = SELECTION_DEPTH) -> str:
     """All fields of a type, and of what they lead to, this many levels down; nothing of a scalar."""
     if is_leaf_type(type_):
@@ -213,6 +217,7 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "updateCapitalAmount": lambda known: _source(known) | {"availableCents": "200"},
     "updateCapitalRate": lambda known: _source(known) | {"annualRate": "0.06"},
     "removeCapitalSource": lambda known: _source(known),
+    "importCapitalHistory": lambda _known: {"entries": [_capital_entry()]},
     "signIn": lambda known: {
         "email": known.secrets["email"],
         "password": PASSWORD,
@@ -230,6 +235,19 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "revokeApiKey": lambda known: {"id": known.ids["ApiKey"]},
 }
 """An input that each mutation accepts from whoever has the role in the organization that is known."""
+
+
+def _capital_entry() -> dict[str, Any]:
+    number = next(UNIQUE)
+    return {
+        "id": f"entry {number}",
+        "sourceId": f"source {number}",
+        "effectiveDate": "2024-06-30",
+        "name": f"Imported source {number}",
+        "annualRate": "0.05",
+        "availableCents": "100",
+        "action": "ADDED",
+    }
 
 
 def _source(known: Known) -> dict[str, Any]:
