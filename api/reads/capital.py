@@ -50,11 +50,14 @@ WHERE added.organization_id = $1 AND added.action = 'ADDED' AND added.effective_
 """
 
 _STATES = f"""
-SELECT added.source_id, added.name, rate.annual_rate, amount.available_cents,
-  (SELECT source.currency FROM capital_sources AS source
-    WHERE source.organization_id = $1 AND source.id = added.source_id) AS currency
-{_ACTIVE}
-ORDER BY added.effective_on, added.sequence LIMIT $4
+SELECT state.source_id, state.name, state.annual_rate, state.available_cents, source.currency
+FROM (
+  SELECT added.source_id, added.name, added.effective_on, added.sequence, rate.annual_rate, amount.available_cents
+  {_ACTIVE}
+  ORDER BY added.effective_on, added.sequence LIMIT $4
+) AS state
+JOIN capital_sources AS source ON source.organization_id = $1 AND source.id = state.source_id
+ORDER BY state.effective_on, state.sequence
 """
 
 _TOTALS = f"""
