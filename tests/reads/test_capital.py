@@ -175,6 +175,30 @@ async def test_trend_has_a_point_for_each_period(capital: Capital) -> None:
     assert yearly[0]["rate"] == quarterly[0]["rate"] == average["rate"]
 
 
+async def test_ends_of_the_calendar_are_days_like_any_others(capital: Capital) -> None:
+    await capital.add("Loan", "0.1", 100, "0001-01-02")
+    all_of_it = {"from": "0001-01-02", "to": "9999-12-30"}
+    assert (await capital.ask(AVERAGE, **all_of_it))["waccAverage"]["rate"] == "0.1"
+    for until, count in (("0001-01-02", 1), ("9999-12-30", 12)):
+        points = (await capital.ask(TREND, period="MONTH", until=until))["waccTrend"]
+        assert [point["rate"] for point in points] == ["0.1"] * count
+    for known_at, sources in (("0001-01-01T00:00:00Z", 0), ("9999-12-31T23:59:59.999999Z", 1)):
+        assert len(await capital.state("9999-12-30", known_at)) == sources
+
+
+async def test_total_beyond_64_bits_is_refused(capital: Capital) -> None:
+    for number in range(2):
+        await capital.add(f"Source {number}", "1", 2**63 - 1, f"2025-01-0{number + 1}")
+    assert (await capital.wacc("2025-01-01"))["totalCents"] == str(2**63 - 1)
+    for query in ("{ wacc { rate } }", "{ waccTrend(period: YEAR) { rate } }"):
+        answer = await capital.server.execute(query)
+        assert (answer.codes, answer.body["errors"][0]["message"]) == (
+            ["LIMIT_EXCEEDED"],
+            "The total is beyond 64 bits.",
+        )
+    assert len(await capital.state()) == 2
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [

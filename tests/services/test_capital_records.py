@@ -72,8 +72,8 @@ async def test_verification_finds_an_entry_that_no_event_tells_of(capital: Capit
     await capital.server.owner.execute(
         """
         INSERT INTO capital_history (organization_id, sequence, source_id, action, effective_on, name, annual_rate,
-          recorded_at)
-        SELECT organization_id, 2, source_id, 'RATE_CHANGED', effective_on, name, 0, now() FROM capital_history
+          external_id, recorded_at)
+        SELECT organization_id, 2, source_id, 'RATE_CHANGED', effective_on, name, 0, 'x', now() FROM capital_history
         """
     )
     verdict = (await capital.server.execute(VERIFICATION, role=Role.ADMIN)).data["auditVerification"]
