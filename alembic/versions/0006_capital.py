@@ -42,7 +42,7 @@ def create_sources() -> None:
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("external_key", sa.String(), nullable=True),
+        sa.Column("external_key", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("annual_rate", sa.Numeric(precision=10, scale=6), nullable=False),
         sa.Column("available_cents", sa.BigInteger(), nullable=False),
@@ -80,7 +80,7 @@ def create_history() -> None:
         sa.Column("previous_rate", sa.Numeric(precision=10, scale=6), nullable=True),
         sa.Column("previous_amount_cents", sa.BigInteger(), nullable=True),
         sa.Column("notes", sa.String(), nullable=True),
-        sa.Column("external_id", sa.String(), nullable=True),
+        sa.Column("external_id", sa.String(), nullable=False),
         sa.Column("actor_id", sa.BigInteger(), nullable=True),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
@@ -92,7 +92,10 @@ def create_history() -> None:
         ),
         sa.CheckConstraint("length(name) BETWEEN 3 AND 200", name=op.f("capital_history_name_check")),
         sa.CheckConstraint("annual_rate >= 0", name=op.f("capital_history_annual_rate_check")),
-        sa.CheckConstraint("available_cents > 0", name=op.f("capital_history_available_check")),
+        sa.CheckConstraint(
+            "available_cents > 0 OR available_cents = 0 AND NOT action IN ('ADDED', 'AMOUNT_CHANGED')",
+            name=op.f("capital_history_available_check"),
+        ),
         sa.CheckConstraint(
             "available_cents IS NOT NULL OR NOT action IN ('ADDED', 'AMOUNT_CHANGED')",
             name=op.f("capital_history_sets_amount_check"),

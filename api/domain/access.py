@@ -43,6 +43,7 @@ REQUIRED_ROLES: dict[str, Role] = {
     "updateCapitalAmount": Role.EDITOR,
     "updateCapitalRate": Role.EDITOR,
     "removeCapitalSource": Role.EDITOR,
+    "importCapitalHistory": Role.EDITOR,
     "loadDemo": Role.ADMIN,
     "signIn": Role.VIEWER,
     "refreshSession": Role.VIEWER,

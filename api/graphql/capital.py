@@ -101,7 +101,7 @@ class CapitalHistoryEntry(Node):
 class CapitalSource(Node):
     """A source of financing as it is now."""
 
-    external_key: str | None = column("What it is called elsewhere; unique.")
+    external_key: str = column("What it is called elsewhere, made up unless given; unique.")
     name: str = column("Its name.")
     annual_rate: Decimal = column("Its annual rate as a fraction: 0.14 is 14 %.")
     available_cents: Cents = column("Its amount.")

@@ -33,7 +33,8 @@ class AddCapitalSourceInput:
     """A capital source to add."""
 
     external_key: str | None = strawberry.field(
-        default=None, description=f"What it is called elsewhere, 1 to {EXTERNAL_KEY_LENGTH_MAX} characters; unique."
+        default=None,
+        description=f"What it is called elsewhere, 1 to {EXTERNAL_KEY_LENGTH_MAX} characters; unique. Else made up.",
     )
     name: str = strawberry.field(description=f"Its name, {NAME_LENGTH_MIN} to {NAME_LENGTH_MAX} characters.")
     annual_rate: Decimal = strawberry.field(description=RATE_DESCRIPTION)

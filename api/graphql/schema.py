@@ -9,6 +9,7 @@ from strawberry.types.field import StrawberryField
 from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
 from api.graphql.capital import CapitalQuery
+from api.graphql.capital_import import CapitalImportMutation
 from api.graphql.capital_mutations import CapitalMutation
 from api.graphql.companies import CompanyMutation
 from api.graphql.declare import ReadField
@@ -41,6 +42,7 @@ class Mutation(
     ReallocationMutation,
     PortfolioMutation,
     CapitalMutation,
+    CapitalImportMutation,
     SignInMutation,
     PeopleMutation,
     ApiKeyMutation,

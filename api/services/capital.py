@@ -4,10 +4,11 @@ What an entry says is the body of its event; ``append_audit`` stores both, and g
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 
@@ -39,6 +40,11 @@ ENTRY_ACTIONS = frozenset(map(_action, CapitalAction))
 """What events that record an entry are called in the log."""
 
 
+def _made_up() -> str:
+    """A key that is nobody else's: whatever is exported has one, so that it is known when it is imported again."""
+    return str(uuid4())
+
+
 @dataclass(frozen=True, slots=True)
 class Changed:
     """The source that was changed, and the entry that says how."""
@@ -52,7 +58,7 @@ class NewEntry:
     """An entry to be recorded: rates as fractions, amounts in cents.
 
     Values that the action does not set say how the source stood on the day, for people; they count for nothing.
-    ``external_id`` is the entry's own id where it was imported.
+    ``external_id`` is by what files know the entry: its own id where it was imported.
     """
 
     source_id: int
@@ -64,7 +70,7 @@ class NewEntry:
     previous_rate: Decimal | None = None
     previous_amount_cents: int | None = None
     notes: str | None = None
-    external_id: str | None = None
+    external_id: str = field(default_factory=_made_up)
 
 
 async def record_entries(command: Command, entries: Sequence[NewEntry]) -> list[int]:
@@ -117,7 +123,7 @@ async def add_capital_source(
     if problems:
         raise Refused(problems)
     values = {
-        "external_key": external_key,
+        "external_key": _made_up() if external_key is None else external_key,
         "name": name,
         "annual_rate": annual_rate,
         "available_cents": available_cents,

@@ -26,7 +26,7 @@ class CapitalSource(VersionedRow, table=True):
         CheckConstraint("removed_on >= added_on", name="removed"),
     )
 
-    external_key: str | None = None
+    external_key: str
     name: str
     annual_rate: Decimal = ratio(nullable=False)
     available_cents: int = cents(nullable=False)
@@ -38,8 +38,8 @@ class CapitalSource(VersionedRow, table=True):
 class CapitalHistoryEntry(TenantRow, table=True):
     """One change of a source, written by ``append_audit`` from the event that records it.
 
-    Only what the action sets counts; the other values are the source's as they were known then. ``external_id`` is an
-    imported entry's own id.
+    Only what the action sets counts; the other values are the source's as they were known then. ``external_id`` is by
+    what files know it: an imported entry's own id, or one that is made up.
     """
 
     __tablename__ = "capital_history"
@@ -88,7 +88,7 @@ class CapitalHistoryEntry(TenantRow, table=True):
         CheckConstraint("effective_on <= (recorded_at AT TIME ZONE 'UTC')::date", name="effective_on"),
         CheckConstraint("length(name) BETWEEN 3 AND 200", name="name"),
         CheckConstraint("annual_rate >= 0", name="annual_rate"),
-        CheckConstraint("available_cents > 0", name="available"),
+        CheckConstraint(f"available_cents > 0 OR available_cents = 0 AND NOT {SETS_AMOUNT}", name="available"),
         CheckConstraint(f"available_cents IS NOT NULL OR NOT {SETS_AMOUNT}", name="sets_amount"),
         CheckConstraint(f"annual_rate IS NOT NULL OR NOT {SETS_RATE}", name="sets_rate"),
         CheckConstraint("length(notes) <= 1000", name="notes"),
@@ -105,6 +105,6 @@ class CapitalHistoryEntry(TenantRow, table=True):
     previous_rate: Decimal | None = ratio()
     previous_amount_cents: int | None = cents()
     notes: str | None = None
-    external_id: str | None = None
+    external_id: str
     actor_id: int | None = Field(default=None, sa_type=BigInteger)
     recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
