@@ -17,6 +17,7 @@ from graphql import (
     get_nullable_type,
     is_leaf_type,
     is_list_type,
+    is_non_null_type,
 )
 
 DEPTH_MAX = 7
@@ -167,7 +168,8 @@ class QueryWriter:
                 or key == "field"
             ]
             return f"{{{', '.join(fields)}}}"
-        return self._scalar(type_, name)
+        value = self._scalar(type_, name)
+        return '"2024-06-30"' if value == "null" and is_non_null_type(argument.type) else value
 
     def _scalar(self, type_: Any, name: str) -> str:
         if isinstance(type_, GraphQLEnumType):
