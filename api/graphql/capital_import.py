@@ -69,8 +69,12 @@ class ImportCapitalHistoryInput:
 class ImportCapitalHistoryPayload(Payload):
     """What was imported."""
 
-    imported_count: int = strawberry.field(default=0, description="How many entries were added, or would be.")
-    skipped_count: int = strawberry.field(default=0, description="How many entries were there already, the same.")
+    imported_count: int | None = strawberry.field(
+        default=None, description="How many entries were added, or would be; null where it was refused."
+    )
+    skipped_count: int | None = strawberry.field(
+        default=None, description="How many entries were there already, the same; null where it was refused."
+    )
     replayed: bool = strawberry.field(
         default=False, description="Whether an earlier request with the key imported them."
     )
