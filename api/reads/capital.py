@@ -170,7 +170,9 @@ async def _known_sequence(snapshot: Snapshot, known_at: datetime | None) -> int:
 
 KNOWN_AT = Condition(
     "sequence",
-    "{column} <= coalesce((" + KNOWN_SEQUENCE.format(organization="{organization}", known_at="{value}") + "), 0)",
+    # Null where nothing was known yet, which admits no row. Within coalesce the index would not be used: to row-level
+    # security that might leak.
+    "{column} <= (" + KNOWN_SEQUENCE.format(organization="{organization}", known_at="{value}") + ")",
     "timestamptz",
 )
 """Only entries that were recorded by a time."""

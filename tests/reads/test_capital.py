@@ -208,6 +208,14 @@ async def test_arguments_beyond_their_limits_are_refused(capital: Capital, query
     assert (answer.codes, answer.body["errors"][0]["message"]) == (["BAD_USER_INPUT"], message)
 
 
+async def test_history_as_known_before_anything_is_empty(capital: Capital) -> None:
+    await capital.add("Loan", "0.1", 1, "2025-01-01")
+    query = """{ capitalHistory(knownAt: "2025-01-01T00:00:00Z") { totalCount nodes { id } }
+      capitalSources { nodes { history(knownAt: "2025-01-01T00:00:00Z") { totalCount nodes { id } } } } }"""
+    nothing = {"totalCount": 0, "nodes": []}
+    assert await capital.ask(query) == {"capitalHistory": nothing, "capitalSources": {"nodes": [{"history": nothing}]}}
+
+
 async def test_more_states_than_the_limit_are_refused(capital: Capital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capital_reads, "STATES_MAX", 2)
     for number in range(3):
