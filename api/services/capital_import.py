@@ -20,6 +20,8 @@ from api.services.capital import NewEntry, record_entries
 from api.services.commands import Command
 from api.services.funds import base_currency
 
+APPEND_SECONDS_MAX = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -66,6 +68,8 @@ async def import_history(
     await command.connection.execute(
         "SELECT FROM organizations WHERE id = $1 FOR NO KEY UPDATE", command.organization_id
     )
+    # All entries are appended by one statement, on a slow machine for longer than one may otherwise take.
+    await command.connection.execute(f"SET LOCAL statement_timeout = '{APPEND_SECONDS_MAX}s'")
     problems, doubtful = list(reading.problems), set(reading.doubtful)
     new = _without_known(reading.entries, await _known_entries(command, reading), problems, doubtful)
     would = Imported(len(new), len(reading.entries) - len(new))

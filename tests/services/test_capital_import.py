@@ -25,7 +25,6 @@ from tests.services.capital_client import Capital
 
 ADDED, AMOUNT_CHANGED, RATE_CHANGED, REMOVED = CapitalAction
 TODAY = date(2025, 12, 31)
-NOTHING = Imported(0, 0)
 
 
 @pytest.fixture
@@ -273,3 +272,27 @@ async def test_ten_thousand_entries_are_a_handful_of_statements(capital: Capital
     assert await imported(capital.server, entries) == Imported(10_000, 0)
     assert len(statements) < 20
     assert len(await exported(capital.server)) == 10_000
+
+
+async def test_source_that_is_added_at_the_same_time_is_there_once(capital: Capital) -> None:
+    for number in range(5):
+        key = f"loan {number}"
+        outcomes: list[Any] = await asyncio.gather(
+            capital.write(
+                "addCapitalSource",
+                name=key,
+                externalKey=key,
+                annualRate="0.05",
+                availableCents="100",
+                effectiveOn="2025-01-01",
+            ),
+            imported(capital.server, [entry(number, ADDED, 1, key)]),
+            return_exceptions=True,
+        )
+        added, found = outcomes
+        if isinstance(found, Refused):
+            assert [problem.code for problem in found.problems] == ["ALREADY_EXISTS"]
+            assert added["userErrors"] == []
+        else:
+            assert found == Imported(1, 0)
+            assert [error["code"] for error in added["userErrors"]] == ["ALREADY_EXISTS"]
