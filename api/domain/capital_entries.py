@@ -96,12 +96,13 @@ def time_zone(name: str) -> tzinfo:
 def read_entries(rows: Sequence[object], zone: tzinfo) -> Reading:
     """The entries of rows: mappings by the names of ``FIELDS``, whose numbers are texts; a bad row's count of cells.
 
-    A timestamp is taken for the date that it has in ``zone``. Reading ends where PROBLEMS_MAX problems are known.
+    A timestamp is taken for the date that it has in ``zone``. Raises Refused once PROBLEMS_MAX problems are known.
     """
     reading = Reading()
     for index, values in enumerate(rows):
         if len(reading.problems) >= PROBLEMS_MAX:
-            break
+            # What has not been read yet would be missed by what has.
+            raise Refused(reading.problems[:PROBLEMS_MAX])
         row = _Row(index, {}, zone)
         if isinstance(values, (Pairs, Mapping)):
             row.values = dict(values)

@@ -259,6 +259,8 @@ async def test_every_entry_and_the_import_are_in_the_log(capital: Capital) -> No
         "capital_history.imported",
     ]
     assert '"after":{"imported":5,"skipped":0,"source":"history.json"}' in events[-1]["body"]
+    verification = await capital.server.execute("{ auditVerification { isIntact } }", role=Role.ADMIN)
+    assert verification.data == {"auditVerification": {"isIntact": True}}
 
 
 async def test_ten_thousand_entries_are_a_handful_of_statements(capital: Capital) -> None:
@@ -277,7 +279,7 @@ async def test_ten_thousand_entries_are_a_handful_of_statements(capital: Capital
 async def test_source_that_is_added_at_the_same_time_is_there_once(capital: Capital) -> None:
     for number in range(5):
         key = f"loan {number}"
-        outcomes: list[Any] = await asyncio.gather(
+        outcomes: tuple[Any, Any] = await asyncio.gather(
             capital.write(
                 "addCapitalSource",
                 name=key,
