@@ -100,7 +100,10 @@ class AuditQuery:
         action="auditEvents",
     )
 
-    @strawberry.field(description="Recomputes the log's chain of hashes. For administrators.")
+    @strawberry.field(
+        description="Recomputes the log's chain of hashes, and compares the entries of capital history with the events "
+        "that tell of them. For administrators."
+    )
     async def audit_verification(self, info: Info) -> AuditVerification | None:
         """Recomputes the log's chain of hashes."""
         await info.context.authorise("auditVerification")

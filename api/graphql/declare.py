@@ -31,6 +31,7 @@ from api.reads.declarations import (
     BatchSelect,
     ColumnRead,
     ComputedRead,
+    Condition,
     ConnectionRead,
     Entity,
     GlobalIdRead,
@@ -80,11 +81,18 @@ class ReadField(StrawberryField):
         return self.resolve(self, source, info, kwargs)
 
 
-def argument(name: str, annotation: object, description: str, default: object = strawberry.UNSET) -> StrawberryArgument:
+def argument(
+    name: str,
+    annotation: object,
+    description: str,
+    default: object = strawberry.UNSET,
+    *,
+    graphql_name: str | None = None,
+) -> StrawberryArgument:
     """An argument of a declared field."""
     return StrawberryArgument(
         python_name=name,
-        graphql_name=None,
+        graphql_name=graphql_name,
         type_annotation=StrawberryAnnotation(annotation),
         description=description,
         default=default,
@@ -171,17 +179,21 @@ def connection(
     order: object = None,
     default_order: tuple[str, bool] | None = None,
     action: str | None = None,
+    narrowing: Sequence[tuple[StrawberryArgument, Condition]] = (),
 ) -> Any:
     """A connection to the rows of ``type_name`` whose column ``by`` points here; to the whole table where it is None.
 
-    ``filter`` and ``order`` are Strawberry input types; ``default_order`` a column and whether it descends; ``action``
-    what the caller's role must allow, where not everybody may see it.
+    ``filter`` and ``order`` are Strawberry input types; ``narrowing`` are arguments beside the filter, each with its
+    condition; ``default_order`` a column and whether it descends; ``action`` what the caller's role must allow, where
+    not everybody may see it.
     """
+    narrowed = {one.graphql_name or to_camel_case(one.python_name): (one, condition) for one, condition in narrowing}
     arguments = [
         argument("first", int | None, f"How many rows from the front, at most {PAGE_SIZE_MAX}."),
         argument("after", str | None, "Only rows after this cursor."),
         argument("last", int | None, f"How many rows from the back, at most {PAGE_SIZE_MAX}."),
         argument("before", str | None, "Only rows before this cursor."),
+        *(one for one, _ in narrowing),
     ]
     if filter is not None:
         arguments.append(argument("filter", Optional[filter], "Only rows that match all that is given."))
@@ -198,13 +210,15 @@ def connection(
             last=given.get("last"),
             before=given.get("before"),
             order=chosen and Order(read.orders[chosen.field.name], chosen.direction.value == "DESC"),
-            values=filter_values(given.get("filter")),
+            values={name: given.get(one.python_name) for name, (one, _) in narrowed.items()}
+            | filter_values(given.get("filter")),
         )
         parent = WHOLE_TABLE if by is None else source.row["id"]
         return Connection(request=request, parent=parent, make=ENTITIES[type_name].make)
 
     default = Order(sort_key(table, default_order[0]), default_order[1]) if default_order else Order()
-    read = ConnectionRead(type_name, by, sort_keys(order, table), conditions(filter), default, action)
+    all_conditions = conditions(filter) | {name: condition for name, (_, condition) in narrowed.items()}
+    read = ConnectionRead(type_name, by, sort_keys(order, table), all_conditions, default, action, tuple(narrowed))
     return ReadField.declare(read, resolve, description, arguments)
 
 

@@ -8,6 +8,9 @@ from strawberry.types.field import StrawberryField
 
 from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
+from api.graphql.capital import CapitalQuery
+from api.graphql.capital_import import CapitalImportMutation
+from api.graphql.capital_mutations import CapitalMutation
 from api.graphql.companies import CompanyMutation
 from api.graphql.declare import ReadField
 from api.graphql.funds import FundMutation, FundQuery
@@ -26,7 +29,9 @@ from api.reads.declarations import Read
 
 
 @strawberry.type(description="What can be read. Every root field is answered from one snapshot of the database.")
-class Query(NodeQuery, OrganizationQuery, FundQuery, PortfolioQuery, AuditQuery, PeopleQuery, ApiKeyQuery):
+class Query(
+    NodeQuery, OrganizationQuery, FundQuery, PortfolioQuery, CapitalQuery, AuditQuery, PeopleQuery, ApiKeyQuery
+):
     """What can be read."""
 
 
@@ -36,6 +41,8 @@ class Mutation(
     CompanyMutation,
     ReallocationMutation,
     PortfolioMutation,
+    CapitalMutation,
+    CapitalImportMutation,
     SignInMutation,
     PeopleMutation,
     ApiKeyMutation,

@@ -9,12 +9,14 @@ import strawberry
 
 from api.errors import BadUserInput
 from api.graphql.audit import AuditEvent, GraphQLAuditKind
+from api.graphql.capital import CapitalHistoryEntry, CapitalSource
 from api.graphql.context import Info
 from api.graphql.declare import load
 from api.graphql.reallocations import Reallocation
 from api.reads import global_ids
 from api.reads.live.followers import Interest
 from api.reads.live.positions import Entry, encode_cursor
+from api.services.capital import ENTRY_ACTIONS
 
 T = TypeVar("T")
 
@@ -30,17 +32,41 @@ After = Annotated[
 class ReallocationEvent:
     """A reallocation that was committed."""
 
-    entry: strawberry.Private[Entry]
+    log_entry: strawberry.Private[Entry]
 
     @strawberry.field(description="Its place in the log, to go on from; opaque.")
     def cursor(self, info: Info) -> str:
         """Its place in the log."""
-        return encode_cursor(info.context.principal.organization_id, self.entry.sequence)
+        return encode_cursor(info.context.principal.organization_id, self.log_entry.sequence)
 
     @strawberry.field(description="The reallocation.")
     async def reallocation(self, info: Info) -> Reallocation:
         """The reallocation."""
-        found: Reallocation = await load(info, "Reallocation", UUID(self.entry.subject_id))
+        found: Reallocation = await load(info, "Reallocation", UUID(self.log_entry.subject_id))
+        return found
+
+
+@strawberry.type(description="A change of a capital source.")
+class CapitalChange:
+    """A change of a capital source."""
+
+    log_entry: strawberry.Private[Entry]
+
+    @strawberry.field(description="Its place in the log, to go on from; opaque.")
+    def cursor(self, info: Info) -> str:
+        """Its place in the log."""
+        return encode_cursor(info.context.principal.organization_id, self.log_entry.sequence)
+
+    @strawberry.field(description="The entry of the source's history.")
+    async def entry(self, info: Info) -> CapitalHistoryEntry:
+        """The entry of the source's history."""
+        found: CapitalHistoryEntry = await load(info, "CapitalHistoryEntry", int(self.log_entry.subject_id or 0))
+        return found
+
+    @strawberry.field(description="The source as it is now.")
+    async def source(self, info: Info) -> CapitalSource:
+        """The source as it is now."""
+        found: CapitalSource = await load(info, "CapitalSource", self.log_entry.capital_source_id)
         return found
 
 
@@ -48,17 +74,17 @@ class ReallocationEvent:
 class RecordedEvent:
     """An event that was recorded in the organization's log."""
 
-    entry: strawberry.Private[Entry]
+    log_entry: strawberry.Private[Entry]
 
     @strawberry.field(description="Its place in the log, to go on from; opaque.")
     def cursor(self, info: Info) -> str:
         """Its place in the log."""
-        return encode_cursor(info.context.principal.organization_id, self.entry.sequence)
+        return encode_cursor(info.context.principal.organization_id, self.log_entry.sequence)
 
     @strawberry.field(description="The event.")
     async def event(self, info: Info) -> AuditEvent:
         """The event."""
-        found: AuditEvent = await load(info, "AuditEvent", self.entry.id)
+        found: AuditEvent = await load(info, "AuditEvent", self.log_entry.id)
         return found
 
 
@@ -77,9 +103,23 @@ class Subscription:
     ) -> AsyncGenerator[ReallocationEvent, None]:
         """Reallocations as they are committed."""
         await info.context.authorise()
-        fund = None if fund_id is None else await _known_fund(info, fund_id)
-        entries = await _follow(info, Interest(action="reallocation.committed", fund_id=fund), after)
+        fund = None if fund_id is None else await _known(info, "Fund", fund_id, "fundId: there is no such fund.")
+        entries = await _follow(info, Interest(actions=frozenset({"reallocation.committed"}), fund_id=fund), after)
         return _shown(entries, ReallocationEvent)
+
+    @strawberry.subscription(description="Changes of capital sources as they are committed, of one source or of all.")
+    async def capital_changed(
+        self,
+        info: Info,
+        source_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only of this source.")] = None,
+        after: After = None,
+    ) -> AsyncGenerator[CapitalChange, None]:
+        """Changes of capital sources as they are committed."""
+        await info.context.authorise()
+        message = "sourceId: there is no such capital source."
+        source = None if source_id is None else await _known(info, "CapitalSource", source_id, message)
+        entries = await _follow(info, Interest(actions=ENTRY_ACTIONS, capital_source_id=source), after)
+        return _shown(entries, CapitalChange)
 
     @strawberry.subscription(description="The organization's log as it grows. For administrators.")
     async def event_recorded(
@@ -108,12 +148,12 @@ async def _follow(info: Info, interest: Interest, after: str | None) -> AsyncGen
 async def _shown(entries: AsyncGenerator[Entry, None], make: Callable[..., T]) -> AsyncGenerator[T, None]:
     async with aclosing(entries):
         async for entry in entries:
-            yield make(entry=entry)
+            yield make(log_entry=entry)
 
 
-async def _known_fund(info: Info, fund_id: str) -> int:
-    """The fund's row id; BadUserInput for what is unknown, malformed or another organization's: they look the same."""
-    row_id = global_ids.decode_as("Fund", fund_id)
-    if row_id is None or await info.context.loaders.row("Fund", row_id) is None:
-        raise BadUserInput("fundId: there is no such fund.")
+async def _known(info: Info, type_name: str, global_id: str, message: str) -> int:
+    """The row's id; BadUserInput for what is unknown, malformed or another organization's: they look the same."""
+    row_id = global_ids.decode_as(type_name, global_id)
+    if row_id is None or await info.context.loaders.row(type_name, row_id) is None:
+        raise BadUserInput(message)
     return row_id

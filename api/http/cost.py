@@ -38,7 +38,14 @@ MUTATION_PRICE = 10
 INTROSPECTION_PRICE = 100
 COUNT_PRICE = 1
 VERIFICATION_PRICE = 1_000
-FIELD_PRICES = {("Query", "auditVerification"): VERIFICATION_PRICE}
+CAPITAL_PRICE = 100
+FIELD_PRICES = {
+    ("Query", "auditVerification"): VERIFICATION_PRICE,
+    ("Query", "capitalState"): CAPITAL_PRICE,
+    ("Query", "wacc"): CAPITAL_PRICE,
+    ("Query", "waccAverage"): CAPITAL_PRICE,
+    ("Query", "waccTrend"): CAPITAL_PRICE,
+}
 """What a field costs beside the objects that it holds, because of what it looks through."""
 VARIANTS_MAX = 16
 """For how many combinations of @skip and @include variables an operation's sums are kept."""

@@ -41,11 +41,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One field of a filter: SQL with ``{column}`` and ``{value}`` in it, and the value's SQL type."""
+    """One field of a filter: SQL with ``{column}``, ``{value}`` and ``{organization}`` in it, and the value's SQL type.
+
+    ``convert`` makes the value of what was given, null included; of null there is no condition.
+    """
 
     column: str
     sql: str
     type_name: str
+    convert: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ class ToOneRead:
 class ConnectionRead:
     """An edge to the many rows whose ``foreign_column`` points back here; the whole table where it is None.
 
-    ``action`` is what the caller's role must allow, where not everybody may see it.
+    ``conditions`` are those of the filter's fields, and of ``narrowing``, the arguments beside it. ``action`` is what
+    the caller's role must allow, where not everybody may see it.
     """
 
     entity: str
@@ -89,6 +94,7 @@ class ConnectionRead:
     conditions: Mapping[str, Condition]
     default_order: Order
     action: str | None = None
+    narrowing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

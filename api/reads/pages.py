@@ -1,6 +1,6 @@
 """Pages of connections: what is asked for, the SQL that finds it, and the slice that comes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -57,8 +57,16 @@ def page_request(
         is_backward=last is not None,
         after=None if after is None else cursors.decode(after, order, id_type, "after"),
         before=None if before is None else cursors.decode(before, order, id_type, "before"),
-        values=tuple((field, _plain(value)) for field, value in sorted(values.items()) if value is not None),
+        values=tuple(_conditions(read, values)),
     )
+
+
+def _conditions(read: ConnectionRead, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for field, given in sorted(values.items()):
+        convert = read.conditions[field].convert
+        value = _plain(given if convert is None else convert(given))
+        if value is not None:
+            yield field, value
 
 
 def _plain(value: Any) -> Any:
@@ -191,7 +199,8 @@ def filter_conditions(request: PageRequest, alias: str, parameters: Parameters) 
     for field, value in request.values:
         condition = request.read.conditions[field]
         placeholder = parameters.add(value, condition.type_name)
-        where.append(condition.sql.format(column=f"{alias}.{condition.column}", value=placeholder))
+        column = f"{alias}.{condition.column}"
+        where.append(condition.sql.format(column=column, value=placeholder, organization=Parameters.ORGANIZATION))
     return where
 
 
@@ -229,12 +238,14 @@ def sort_sql(request: PageRequest, alias: str, *, reverses: bool = False) -> str
 def _is_unique(entity_name: str, foreign_column: str | None, column: str) -> bool:
     """Whether no two rows of one connection share a value of the column: then it needs no id to order by beside it.
 
-    And the index of the constraint gives the rows in order, which it could not with the id.
+    And an index that ends in the column gives the rows in order, which it could not with the id.
     """
     entity = ENTITIES[entity_name]
     wanted = {name for name in (entity.scope_column, foreign_column, column) if name is not None}
     return not entity.table.c[column].nullable and any(
-        isinstance(constraint, UniqueConstraint) and set(constraint.columns.keys()) == wanted
+        isinstance(constraint, UniqueConstraint)
+        and column in constraint.columns
+        and wanted.issuperset(constraint.columns.keys())
         for constraint in entity.table.constraints
     )
 

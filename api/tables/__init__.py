@@ -3,6 +3,7 @@
 from sqlmodel import SQLModel
 
 from api.tables.audit import AuditEvent, AuditHead
+from api.tables.capital import CapitalHistoryEntry, CapitalSource
 from api.tables.funds import Fund, PortfolioCompany
 from api.tables.idempotency import IdempotencyKey
 from api.tables.organizations import Membership, Organization, User
@@ -35,6 +36,8 @@ __all__ = [
     "ApiKey",
     "AuditEvent",
     "AuditHead",
+    "CapitalHistoryEntry",
+    "CapitalSource",
     "Fund",
     "Holding",
     "HoldingStatement",

@@ -9,7 +9,7 @@ from api.tables.columns import TenantRow, same_organization
 
 
 class AuditHead(SQLModel, table=True):
-    """The end of an organization's log. Locked by every write just before it commits."""
+    """The end of an organization's log, and of its capital history. Locked by every write just before it commits."""
 
     __tablename__ = "audit_heads"
 
@@ -20,6 +20,7 @@ class AuditHead(SQLModel, table=True):
         sa_column_kwargs={"server_default": text("'epoch'")},
     )
     hash: bytes = Field(sa_type=LargeBinary, sa_column_kwargs={"server_default": text(r"'\x'::bytea")})
+    capital_sequence: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
 
 
 class AuditEvent(TenantRow, table=True):

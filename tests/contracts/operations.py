@@ -79,6 +79,10 @@ NEEDS_A_SESSION = {"signOut"}
 """What is refused to a token without a session, and so is tested for itself."""
 
 
+NAMES_NO_OBJECT = {"capitalState", "wacc", "waccAverage", "waccTrend"}
+"""Root fields whose arguments are days and times alone."""
+
+
 def selection(type_: GraphQLNamedType, depth: int = SELECTION_DEPTH) -> str:
     """All fields of a type, and of what they lead to, this many levels down; nothing of a scalar."""
     if is_leaf_type(type_):
@@ -142,6 +146,16 @@ def _nodes(_name: str, known: Known) -> list[Operation]:
     return [Operation(document, {"ids": [known.ids[type_name] for type_name in sorted(ENTITIES)]})]
 
 
+def with_arguments(arguments: str) -> Callable[[str, Known], list[Operation]]:
+    """The operation of a root field that names no object."""
+    return lambda name, _known: [Operation(query(name, arguments))]
+
+
+def _capital_history(name: str, known: Known) -> list[Operation]:
+    document = query(name, "(sourceId: $id)", "($id: ID!)")
+    return [Operation(document, {"id": known.ids["CapitalSource"]})]
+
+
 READS: dict[str, Callable[[str, Known], list[Operation]]] = {
     "node": _node,
     "nodes": _nodes,
@@ -149,6 +163,13 @@ READS: dict[str, Callable[[str, Known], list[Operation]]] = {
     "funds": before_cursor("Fund"),
     "portfolio": by_id("Portfolio"),
     "portfolios": before_cursor("Portfolio"),
+    "capitalSource": by_id("CapitalSource"),
+    "capitalSources": before_cursor("CapitalSource"),
+    "capitalHistory": _capital_history,
+    "capitalState": with_arguments('(asOf: "2024-12-31")'),
+    "wacc": with_arguments('(asOf: "2024-12-31")'),
+    "waccAverage": with_arguments('(from: "2024-01-01", to: "2024-12-31")'),
+    "waccTrend": with_arguments('(period: MONTH, until: "2024-12-31")'),
     "invitations": before_cursor("Invitation"),
     "apiKeys": before_cursor("ApiKey"),
     "auditEvents": before_cursor(
@@ -187,6 +208,16 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "recordHoldingStatements": lambda known: {
         "statements": [{"holdingId": known.ids["Holding"], "asOf": "2024-06-30", "navCents": "1"}]
     },
+    "addCapitalSource": lambda _known: {
+        "name": f"New source {next(UNIQUE)}",
+        "annualRate": "0.05",
+        "availableCents": "100",
+        "effectiveOn": "2024-06-30",
+    },
+    "updateCapitalAmount": lambda known: _source(known) | {"availableCents": "200"},
+    "updateCapitalRate": lambda known: _source(known) | {"annualRate": "0.06"},
+    "removeCapitalSource": lambda known: _source(known),
+    "importCapitalHistory": lambda _known: {"entries": [_capital_entry()]},
     "signIn": lambda known: {
         "email": known.secrets["email"],
         "password": PASSWORD,
@@ -204,6 +235,23 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "revokeApiKey": lambda known: {"id": known.ids["ApiKey"]},
 }
 """An input that each mutation accepts from whoever has the role in the organization that is known."""
+
+
+def _capital_entry() -> dict[str, Any]:
+    number = next(UNIQUE)
+    return {
+        "id": f"entry {number}",
+        "sourceId": f"source {number}",
+        "effectiveDate": "2024-06-30",
+        "name": f"Imported source {number}",
+        "annualRate": "0.05",
+        "availableCents": "100",
+        "action": "ADDED",
+    }
+
+
+def _source(known: Known) -> dict[str, Any]:
+    return {"sourceId": known.ids["CapitalSource"], "effectiveOn": "2024-06-30"}
 
 
 def _member(known: Known) -> dict[str, Any]:

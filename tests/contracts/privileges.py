@@ -28,6 +28,8 @@ PRIVILEGES = {
     "api_keys": CHANGE,
     "audit_events": APPEND,
     "audit_heads": {"SELECT", "UPDATE"},
+    "capital_history": APPEND,
+    "capital_sources": CHANGE,
     "funds": CHANGE,
     "holding_statements": APPEND,
     "idempotency_keys": CHANGE,
@@ -42,6 +44,9 @@ PRIVILEGES = {
     "users": {"SELECT"},
 }
 """All that tranche_app may do, by table. What only takes INSERT is append-only."""
+
+SEQUENCES = {"capital_history_id_seq": {"USAGE"}}
+"""The sequences that tranche_app takes ids from before it inserts."""
 
 COLUMNS_TO_UPDATE = {
     ("organizations", "tranche_app"): {"version"},

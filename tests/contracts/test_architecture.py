@@ -15,7 +15,7 @@ FUNCTION_LINES_MAX = 70
 
 KNOW_STRAWBERRY = ("api/graphql/", "api/http/")
 KNOW_SQL = ("api/reads/", "api/services/", "api/tables/", "api/db/")
-WITH_SQL_OF_THEIR_OWN = {"api/cli.py"}
+WITH_SQL_OF_THEIR_OWN = {"api/cli/databases.py"}
 """The command line finds an organization by its slug as the owner, before there is a principal."""
 
 SQL_LIBRARIES = {"sqlalchemy", "asyncpg"}

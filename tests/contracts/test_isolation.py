@@ -10,6 +10,7 @@ from api.tables import metadata
 from tests.contracts.operations import (
     INPUTS,
     MUTATIONS,
+    NAMES_NO_OBJECT,
     NEEDS_A_SESSION,
     QUERIES,
     READS,
@@ -69,7 +70,7 @@ async def test_root_field_answers_another_organizations_id_like_an_unknown_one(
         assert answer[0] == 200
         assert b'"errors"' not in answer[1]
         assert b"beta" not in answer[1].lower()
-        if QUERIES[name].args:
+        if QUERIES[name].args and name not in NAMES_NO_OBJECT:
             assert await ask(server, of_beta, "beta") != await ask(server, of_nobody, "beta"), "the id is not looked at"
     for of_alpha in reads(name, alpha):
         assert b'"errors"' not in (await ask(server, of_alpha))[1]

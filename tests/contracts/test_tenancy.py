@@ -12,6 +12,7 @@ from tests.contracts.privileges import (
     MAY_AUTHENTICATE_BY,
     OTHER_KEYS,
     PRIVILEGES,
+    SEQUENCES,
     TABLES,
 )
 
@@ -126,7 +127,7 @@ async def test_nothing_happens_behind_a_statements_back(owner: asyncpg.Connectio
 
 async def test_roles_may_do_what_is_stated_and_no_more(owner: asyncpg.Connection) -> None:
     assert set(PRIVILEGES) == {*APPLICATION_TABLES, "alembic_version"}
-    assert await grants_of(owner, "tranche_app") == PRIVILEGES
+    assert await grants_of(owner, "tranche_app") == PRIVILEGES | SEQUENCES
     assert await grants_of(owner, "tranche_auth") == MAY_AUTHENTICATE_BY
     assert await grants_of(owner, "tranche_server") == {}
     assert await grants_of(owner, None) == {}

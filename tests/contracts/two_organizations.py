@@ -70,6 +70,17 @@ async def populate(server: RunningServer, organization: str) -> Known:
         proposals=[proposal],
         reason=label,
     )
+    await call(
+        server,
+        organization,
+        "addCapitalSource",
+        name=label,
+        externalKey=label,
+        annualRate="0.05",
+        availableCents="100",
+        effectiveOn="2024-01-31",
+        notes=label,
+    )
     await server.owner.execute(
         "INSERT INTO rate_limits (organization_id, caller, remaining, granted) VALUES ($1, $2, 1, 1)",
         server.organization_ids[organization],

@@ -17,11 +17,16 @@ from graphql import (
     get_nullable_type,
     is_leaf_type,
     is_list_type,
+    is_non_null_type,
 )
 
 DEPTH_MAX = 7
 FIELDS_MAX = 40
-UNCOMPILED_ROOTS = frozenset({"viewer", "organization", "auditVerification"})
+UNCOMPILED_ROOTS = frozenset(
+    {"viewer", "organization", "auditVerification", "capitalState", "wacc", "waccAverage", "waccTrend"}
+)
+
+PAGING = frozenset({"first", "after", "last", "before"})
 
 
 @dataclass
@@ -140,9 +145,9 @@ class QueryWriter:
             cursor = self.random.choice(self.cursors)
             name = self.random.choice(["after", "before"])
             given.append(f"{name}: {self._literal_or_variable('String', cursor, chr(34) + cursor + chr(34))}")
-        for name in ("filter", "orderBy"):
-            if name in definition.args and self.random.random() < 0.4:
-                given.append(f"{name}: {self._value(definition.args[name], name)}")
+        for name, one in definition.args.items():
+            if name not in PAGING and self.random.random() < 0.4:
+                given.append(f"{name}: {self._value(one, name)}")
         return f"({', '.join(given)})" if given else ""
 
     def _literal_or_variable(self, type_name: str, value: Any, literal: str) -> str:
@@ -163,7 +168,8 @@ class QueryWriter:
                 or key == "field"
             ]
             return f"{{{', '.join(fields)}}}"
-        return self._scalar(type_, name)
+        value = self._scalar(type_, name)
+        return '"2024-06-30"' if value == "null" and is_non_null_type(argument.type) else value
 
     def _scalar(self, type_: Any, name: str) -> str:
         if isinstance(type_, GraphQLEnumType):
@@ -178,7 +184,7 @@ class QueryWriter:
             case "Date":
                 return self.random.choice(['"2023-12-31"', '"2024-06-30"', '"2025-01-01"', "null"])
             case "DateTime":
-                return '"2020-01-01T00:00:00Z"'
+                return self.random.choice(['"2020-01-01T00:00:00Z"', '"2100-01-01T00:00:00Z"', "null"])
             case "CurrencyCode":
                 return self.random.choice(['"USD"', '"EUR"'])
         return self.random.choice(['"a"', '"Fund"', '"Software"', '"fund.created"', '"Ü"'])

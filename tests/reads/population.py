@@ -1,12 +1,15 @@
 """Rows of every kind in the organization alpha, nulls and equal sort keys among them, and a few in beta."""
 
+from collections.abc import Awaitable, Callable
 from datetime import date
 from decimal import Decimal
 
 from pydantic import TypeAdapter
 
+from api.domain.access import Principal
 from api.domain.reallocation import Proposal
-from api.services import companies, funds, portfolios, reallocations, statements
+from api.services import capital, companies, funds, portfolios, reallocations, statements
+from api.services.capital import Changed
 from api.services.commands import Command, Writer
 from api.services.statements import NewStatement
 from tests.server import RunningServer
@@ -18,9 +21,9 @@ async def populate(server: RunningServer) -> None:
     """Fills both organizations."""
     writer = Writer(server.database)
     for organization in ("alpha", "beta"):
-        await writer.run(
-            server.principal(organization=organization), "importStatements", _fill, result_type=TypeAdapter(int)
-        )
+        principal = server.principal(organization=organization)
+        await writer.run(principal, "importStatements", _fill, result_type=TypeAdapter(int))
+        await _finance(writer, principal)
 
 
 async def _fill(command: Command) -> int:
@@ -55,6 +58,34 @@ async def _fill(command: Command) -> int:
         if index > 2:
             await _reallocate(command, fund_id)
     return 1
+
+
+async def _finance(writer: Writer, principal: Principal) -> None:
+    """Three sources, one of them removed; back-dated changes among them."""
+    day = date(2024, 12, 31)
+
+    async def made(service: Callable[..., Awaitable[Changed]], **values: object) -> int:
+        outcome = await writer.run(
+            principal,
+            "addCapitalSource",
+            lambda command: service(command, today=day, **values),
+            result_type=TypeAdapter(Changed),
+        )
+        return outcome.result.source_id
+
+    for index in range(3):
+        source_id = await made(
+            capital.add_capital_source,
+            name=f"Source {index}",
+            external_key=None if index else "Ünï",
+            annual_rate=Decimal("0.05") * index,
+            available_cents=10**6,
+            effective_on=date(2023 + index % 2, 12, 31 - index),
+        )
+        on = date(2024, 12, 30)
+        await made(capital.update_capital_rate, source_id=source_id, annual_rate=Decimal("0.0701"), effective_on=day)
+        await made(capital.update_capital_amount, source_id=source_id, available_cents=5, effective_on=on, notes="x")
+    await made(capital.remove_capital_source, source_id=source_id, effective_on=day)
 
 
 async def _hold(command: Command, portfolio_id: int, fund_id: int, index: int) -> None:

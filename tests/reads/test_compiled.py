@@ -80,6 +80,11 @@ async def test_generated_queries_get_the_same_bytes_on_both_paths(server: Runnin
         "{ funds(last: 1) { nodes { companies(first: 2) { edges { node @skip(if: true) { id } } } } } }",
         # More root fields than plans take.
         "{ " + " ".join(f'f{number}: fund(id: "{number}") {{ name }}' for number in range(60)) + " }",
+        # Arguments beside paging: defaults, null for a default, and ids that nobody has.
+        "{ capitalSources { nodes { name isActive } } a: capitalSources(includeRemoved: null) { totalCount }"
+        " b: capitalSources(includeRemoved: true, last: 2) { totalCount edges { cursor node { removedOn } } }"
+        ' c: capitalHistory(sourceId: "x") { totalCount nodes { id } }'
+        ' d: capitalHistory(from: "2024-12-30", actions: [REMOVED, ADDED]) { nodes { effectiveOn action } } }',
         # Equal values of a sort key that is unique only within a parent.
         "{ portfolios { nodes { holdings { nodes { statements { edges { cursor node { asOf } } } } } } } }",
     ],
@@ -99,6 +104,7 @@ NULL_FOR_DEFAULTS: list[tuple[str, dict[str, Any]]] = [
     ("query ($d: OrderDirection = DESC) { funds(orderBy: {field: NAME, direction: $d}) { totalCount } }", {"d": None}),
     ("query ($d: FundStatus = ACTIVE) { funds(filter: {status: [$d]}) { nodes { id } } }", {"d": None}),
     ("query ($d: ExposureDimension = FUND) { portfolios { nodes { exposure(by: $d) { label } } } }", {"d": None}),
+    ("query ($d: CapitalAction = ADDED) { capitalHistory(actions: [$d]) { nodes { id } } }", {"d": None}),
     ("query ($d: Boolean = true) { funds(first: 1) { totalCount @skip(if: $d) } }", {"d": None}),
     ("query ($d: Boolean = false) { funds(first: 1) { totalCount x: totalCount @include(if: $d) } }", {"d": None}),
 ]
@@ -130,7 +136,8 @@ async def known_ids(server: RunningServer) -> list[str]:
     types = {"Fund": "funds", "PortfolioCompany": "portfolio_companies", "Portfolio": "portfolios"}
     types |= {"Holding": "portfolio_funds", "HoldingStatement": "holding_statements", "User": "users"}
     types |= {"Reallocation": "reallocation_audit", "Membership": "memberships", "Organization": "organizations"}
-    types |= {"AuditEvent": "audit_events"}
+    types |= {"AuditEvent": "audit_events", "CapitalSource": "capital_sources"}
+    types |= {"CapitalHistoryEntry": "capital_history"}
     found = ["", "x", global_ids.encode("Fund", 999_999), global_ids.encode("Nothing", 1)]
     for type_name, table in types.items():
         for row in await server.owner.fetch(f"SELECT id FROM {table} ORDER BY id::text LIMIT 6"):
@@ -143,6 +150,7 @@ async def known_cursors(server: RunningServer) -> list[str]:
     query = """{
       byId: funds { edges { cursor } }
       byYear: funds(orderBy: { field: VINTAGE_YEAR }) { edges { cursor } }
+      capitalSources { edges { cursor node { history(first: 1) { edges { cursor } } } } }
       portfolios { edges { cursor node { holdings { edges { cursor node { statements { edges { cursor } } } } } } } }
     }"""
     found = ["", "nonsense"]

@@ -156,7 +156,7 @@ def _page(connection: nodes.Connection, variables: VariableValues | None) -> Pag
         last=given.get("last"),
         before=given.get("before"),
         order=order and Order(connection.read.orders[order["field"].name], order["direction"].name == "DESC"),
-        values=given.get("filter") or {},
+        values={name: given.get(name) for name in connection.read.narrowing} | (given.get("filter") or {}),
     )
 
 

@@ -25,15 +25,17 @@ class Interest:
     """What a follower wants to hear of; None: all."""
 
     kinds: frozenset[str] | None = None
-    action: str | None = None
+    actions: frozenset[str] | None = None
     fund_id: int | None = None
+    capital_source_id: int | None = None
 
     def includes(self, entry: Entry) -> bool:
         """Whether this entry is wanted."""
         return (
             (self.kinds is None or entry.kind in self.kinds)
-            and (self.action is None or entry.action == self.action)
+            and (self.actions is None or entry.action in self.actions)
             and (self.fund_id is None or entry.fund_id == self.fund_id)
+            and (self.capital_source_id is None or entry.capital_source_id == self.capital_source_id)
         )
 
 

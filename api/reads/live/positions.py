@@ -25,7 +25,11 @@ _ENTRIES = """
 SELECT event.sequence, event.id, event.kind, event.action, event.subject_id,
   (SELECT reallocation.fund_id FROM reallocation_audit AS reallocation
     WHERE reallocation.organization_id = event.organization_id
-      AND reallocation.id = CASE WHEN event.subject_type = 'Reallocation' THEN event.subject_id::uuid END) AS fund_id
+      AND reallocation.id = CASE WHEN event.subject_type = 'Reallocation' THEN event.subject_id::uuid END) AS fund_id,
+  (SELECT entry.source_id FROM capital_history AS entry
+    WHERE entry.organization_id = event.organization_id
+      AND entry.id = CASE WHEN event.subject_type = 'CapitalHistoryEntry' THEN event.subject_id::bigint END)
+    AS capital_source_id
 FROM audit_events AS event
 WHERE event.organization_id = $1 AND event.sequence > $2 AND event.sequence <= $3 ORDER BY event.sequence
 """
@@ -45,7 +49,10 @@ class CursorAhead(BadUserInput):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What followers are told of one event of the log; ``fund_id`` where it is about a reallocation."""
+    """What followers are told of one event of the log.
+
+    ``fund_id`` where it is about a reallocation, ``capital_source_id`` where about an entry of capital history.
+    """
 
     sequence: int
     id: int
@@ -53,6 +60,7 @@ class Entry:
     action: str
     subject_id: str | None
     fund_id: int | None
+    capital_source_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ subscription ($fundId: ID, $after: String) {
 """
 CURSORS = {
     "reallocationCommitted": "subscription ($after: String) { reallocationCommitted(after: $after) { cursor } }",
+    "capitalChanged": "subscription ($after: String) { capitalChanged(after: $after) { cursor } }",
     "eventRecorded": "subscription ($after: String) { eventRecorded(after: $after) { cursor } }",
 }
 

@@ -1,20 +1,19 @@
-"""The command line: serve, migrate, demo, organizations, tokens, imports, the printed schema."""
+"""The command line: serve, migrate, demo, organizations, tokens, files, the printed schema."""
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from pydantic import SecretStr, TypeAdapter
+from pydantic import SecretStr
 
+from api.cli.databases import found_database, with_database
+from api.cli.files import export_commands, import_commands
 from api.config import Settings, load_settings
 from api.db import embedded
 from api.db.pools import Database
 from api.db.provisioning import owner_connection, prepare
-from api.domain.access import Principal, Role
+from api.domain.access import Role
 from api.errors import ConfigurationError, DomainError, Problem, Refused
 from api.graphql.schema import print_schema
 from api.http import logs, serving
@@ -22,22 +21,18 @@ from api.http.app import passwords_of, pool_limits
 from api.http.tokens import Tokens
 from api.reads import memberships
 from api.services import demo as demo_service
-from api.services import organizations, pension_import
-from api.services.commands import Command, Writer
+from api.services import organizations
+from api.services.commands import Writer
 from api.services.organizations import Member
 from api.services.passwords import check_new_password
-from api.services.pension_import import Imported
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Tranche.")
 organization_commands = typer.Typer(no_args_is_help=True, help="Organizations.")
 user_commands = typer.Typer(no_args_is_help=True, help="People.")
-import_commands = typer.Typer(no_args_is_help=True, help="Importing files.")
 application.add_typer(organization_commands, name="organization")
 application.add_typer(user_commands, name="user")
 application.add_typer(import_commands, name="import")
-
-T = TypeVar("T")
-Slug = Annotated[str, typer.Option("--organization", help="The organization's slug.")]
+application.add_typer(export_commands, name="export")
 
 
 def main() -> None:
@@ -57,34 +52,6 @@ def _sentence(problem: Problem) -> str:
     # What is wrong with a file names its place itself.
     is_placed = problem.field is None or problem.index is not None
     return problem.message if is_placed else f"{'.'.join(problem.field or ())}: {problem.message}"
-
-
-@contextmanager
-def found_database(settings: Settings) -> Iterator[str]:
-    """The owner's URL of the database in the settings; the embedded one is joined or started meanwhile."""
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
-    elif settings.application_database_url is not None:
-        raise ConfigurationError("TRANCHE_DATABASE_URL must be set for this: it needs the owner of the schema.")
-    else:
-        settings.check_database()
-        with embedded.start(settings.state_dir, binaries=settings.postgres_bin_dir) as database:
-            yield database.url
-
-
-def with_database(settings: Settings, work: Callable[[str, Database], Coroutine[Any, Any, T]]) -> T:
-    """Runs ``work`` with the owner's URL and the open pools of a database that is ready to serve."""
-
-    async def run(owner_url: str) -> T:
-        url = await prepare(owner_url, settings.state_dir)
-        database = await Database.open(url, pool_limits(settings))
-        try:
-            return await work(owner_url, database)
-        finally:
-            await database.close()
-
-    with found_database(settings) as owner_url:
-        return asyncio.run(run(owner_url))
 
 
 @application.command()
@@ -232,41 +199,3 @@ def database_url() -> None:
     """Prints the owner's database URL, and nothing else. An embedded database stops a second after its last user."""
     with found_database(load_settings()) as owner_url:
         typer.echo(owner_url)
-
-
-@import_commands.command("statements")
-def import_statements(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A public-pension CSV.")], organization: Slug
-) -> None:
-    """Imports a file of public-pension commitments; what is there already stays."""
-
-    def show(imported: Imported) -> None:
-        is_terminal = sys.stderr.isatty()
-        typer.echo(f"{chr(13) if is_terminal else ''}{imported.rows} rows", err=True, nl=not is_terminal)
-
-    async def run(owner_url: str, database: Database) -> Imported:
-        async with owner_connection(owner_url) as owner, owner.transaction():
-            await owner.execute("SET LOCAL ROLE tranche_maintenance")
-            organization_id = await owner.fetchval("SELECT id FROM organizations WHERE slug = $1", organization)
-        if organization_id is None:
-            raise ConfigurationError(f"There is no organization {organization}.")
-        with pension_import.open_file(file) as lines:
-
-            async def work(command: Command) -> Imported:
-                lines.seek(0)
-                return await pension_import.import_statements(command, lines, source=file.name, progress=show)
-
-            principal = Principal(organization_id, None, Role.ADMIN)
-            outcome = await Writer(database).run(principal, "importStatements", work, result_type=TypeAdapter(Imported))
-            return outcome.result
-
-    try:
-        imported = with_database(load_settings(), run)
-    finally:
-        typer.echo("", err=True)
-    typer.echo(
-        f"Added {imported.portfolios} portfolios, {imported.funds} funds, {imported.holdings} holdings and "
-        f"{imported.statements} statements; {imported.unchanged} statements were there already."
-    )
-    if imported.statements == 0:
-        typer.echo("Nothing was added: the file had been imported before.")
