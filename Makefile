@@ -34,10 +34,10 @@ test: $(VENV)/.installed-dev clients
 test-long: $(VENV)/.installed-dev
 	TRANCHE_GENERATED_QUERIES=$${QUERIES:-50000} TRANCHE_GENERATED_SEED=$${SEED:-2} $(BIN)/python -m pytest tests/reads/test_compiled.py
 
-# Generated operations for ten minutes, then many more random requests than the suite sends.
+# Generated operations for ten minutes, hostile connections for five, then more random requests than the suite sends.
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz $${FUZZ_SECONDS:-600}
-	TRANCHE_FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-10000} $(BIN)/python -m pytest -q tests/http/test_fuzz.py
+	TRANCHE_FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1000} $(BIN)/python -m pytest -q tests/http/test_fuzz.py
 
 # Without npm, or without a Node that is new enough, the Node contestants are left out and named in the report, and the
 # tests of the clients are skipped.
