@@ -7,7 +7,7 @@ from typing import Any
 
 from websockets.frames import Frame, Opcode
 
-from tests.fuzz.wire import SILENCE_SECONDS, pieces_of, spoil
+from tests.fuzz.wire import SILENCE_SECONDS, pieces_of, spoil, write
 from tests.http.live.clients import EVENTS
 
 MESSAGES_MAX = 12
@@ -120,9 +120,7 @@ async def talk_in_frames(port: int, seed: int, token: str) -> bytes:
         writer.write(handshake)
         async with asyncio.timeout(SILENCE_SECONDS):
             received = await reader.readuntil(b"\r\n\r\n")
-        for piece in pieces:
-            writer.write(piece)
-            await asyncio.sleep(0)
+        await write(writer, pieces)
         async with asyncio.timeout(None) as silence:
             while True:
                 silence.reschedule(asyncio.get_running_loop().time() + SILENCE_SECONDS)

@@ -105,6 +105,11 @@ def good_request(token: str, number: int) -> bytes:
     return _request("POST", "/graphql", [], json.dumps({"query": f"{{ a{number}: __typename }}"}).encode(), token)
 
 
+def read_request(token: str) -> bytes:
+    """A good request that the database has to be asked for."""
+    return _request("POST", "/graphql", [], b'{"query":"{ funds { nodes { id } } }"}', token)
+
+
 def any_request(generator: random.Random, token: str) -> bytes:
     """A request that may be a good one."""
     payload: object = {"query": generator.choice(DOCUMENTS)}
@@ -190,14 +195,21 @@ def session(seed: int, token: str) -> Session:
     return Session(good, pieces_of(generator, content), hangs_up=generator.random() < 0.1)
 
 
+async def write(writer: asyncio.StreamWriter, pieces: list[bytes]) -> None:
+    """Writes the pieces one by one, as long as the server has not hung up."""
+    for piece in pieces:
+        if writer.transport.is_closing():
+            return
+        writer.write(piece)
+        await asyncio.sleep(0)
+
+
 async def talk(port: int, spoken: Session) -> bytes:
     """Sends a session's bytes; all that came back until the server hung up or said no more."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     received = b""
     try:
-        for piece in spoken.pieces:
-            writer.write(piece)
-            await asyncio.sleep(0)
+        await write(writer, spoken.pieces)
         if spoken.hangs_up:
             writer.transport.abort()
             return b""
