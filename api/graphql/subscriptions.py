@@ -14,7 +14,7 @@ from api.graphql.declare import load
 from api.graphql.reallocations import Reallocation
 from api.reads import global_ids
 from api.reads.live.followers import Interest
-from api.reads.live.positions import Entry, encode_cursor
+from api.reads.live.positions import Entry, encode_cursor, end_of_log
 
 T = TypeVar("T")
 
@@ -60,6 +60,20 @@ class RecordedEvent:
         """The event."""
         found: AuditEvent = await load(info, "AuditEvent", self.entry.id)
         return found
+
+
+@strawberry.type
+class FollowingQuery:
+    """The root field from which following begins."""
+
+    @strawberry.field(
+        description="The end of the organization's log as this answer saw it: what is asked for beside it is as it was "
+        "then, and a subscription goes on from here with after."
+    )
+    async def event_cursor(self, info: Info) -> str:
+        """The end of the organization's log as this answer saw it."""
+        await info.context.authorise()
+        return encode_cursor(info.context.principal.organization_id, await end_of_log(info.context.loaders.snapshot))
 
 
 @strawberry.type(
