@@ -33,4 +33,4 @@ async def test_no_request_of_several_fails_when_the_connection_is_refused(
             await talk(server.port, Session(0, [read_request(server.token) * 2 + b"\x00\r\n\r\n"], hangs_up=False))
         # By the time that this is answered, so is all that came before.
         await talk(server.port, Session(0, [read_request(server.token)], hangs_up=False))
-        assert server.logged_faults(known=b"") == []
+        assert server.logged_faults(known=()) == []
