@@ -10,7 +10,7 @@ CLIENT_PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,\
   $(wildcard docs/clients/package.json tests/clients/*/package.json))
 CLIENT_TOOLS := tests/clients/tools/.venv
 
-.PHONY: run test test-long fuzz clients bench bench-soak check format lock schema clean
+.PHONY: run test test-long fuzz clients bench bench-soak bench-sign-in check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -60,6 +60,10 @@ bench: $(VENV)/.installed-dev $(NODE_PACKAGES)/node_modules/.package-lock.json
 # 200,000 requests of 5,000 documents; fails unless memory is steady.
 bench-soak: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.soak $(ARGS)
+
+# 10,000 failing sign-ins; fails where a reader's p95 is more than half longer meanwhile. Takes three minutes.
+bench-sign-in: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.sign_in $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
