@@ -30,8 +30,10 @@ CODES = {
     "GRAPHQL_VALIDATION_FAILED",
     "QUERY_TOO_COMPLEX",
     "PERSISTED_QUERY_NOT_FOUND",
+    # After ten failures to sign in with one address, which generated ones come to.
+    "RATE_LIMITED",
 }
-STATUSES = {200, 400, 401, 405, 406, 413, 415}
+STATUSES = {200, 400, 401, 405, 406, 413, 415, 429}
 MUTATIONS = {
     "createFund": ("CreateFundInput", ["name", "currency", "sizeCents", "vintageYear", "strategy", "idempotencyKey"]),
     "createPortfolio": ("CreatePortfolioInput", ["name", "currency", "idempotencyKey"]),
