@@ -21,7 +21,7 @@ from graphql import (
 
 DEPTH_MAX = 7
 FIELDS_MAX = 40
-UNCOMPILED_ROOTS = frozenset({"viewer", "organization", "auditVerification"})
+UNCOMPILED_ROOTS = frozenset({"viewer", "organization", "auditVerification", "eventCursor"})
 
 
 @dataclass
