@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import asyncpg
 
@@ -27,6 +27,7 @@ LOST_CONNECTION = (
 
 
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 
 class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
@@ -40,6 +41,15 @@ class PlainConnection(asyncpg.Connection):  # type: ignore[misc]
             self.organization_id = None
             await self.execute(f"SET app.organization_id = '{organization_id:d}'")
             self.organization_id = organization_id
+
+
+async def _fetch_for(
+    connection: PlainConnection, organization_id: int, sql: str, arguments: Sequence[Any]
+) -> Sequence[asyncpg.Record]:
+    if connection.organization_id != organization_id:
+        await connection.use_organization(organization_id)
+    rows: Sequence[asyncpg.Record] = await connection.fetch(sql, *arguments)
+    return rows
 
 
 class ConnectionPool:
@@ -104,16 +114,16 @@ class ConnectionPool:
             raise
         self.release(connection)
 
-    async def read(self, work: Callable[[PlainConnection], Awaitable[T]]) -> T:
+    async def read(self, work: Callable[[PlainConnection, Unpack[Given]], Awaitable[T]], *given: *Given) -> T:
         """What ``work`` reads from a connection, outside of a transaction.
 
         Where the connection turns out to have been lost while it was idle, the work is done again on another.
         """
         attempts_left = self.size_max
         while True:
-            connection = await self.acquire()
+            connection = self._idle.pop() if self._idle else await self.acquire()
             try:
-                result = await work(connection)
+                result = await work(connection, *given)
             except LOST_CONNECTION:
                 attempts_left -= 1
                 is_lost = connection.is_closed()
@@ -133,6 +143,10 @@ class ConnectionPool:
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """The rows of one reading statement."""
         return await self.read(lambda connection: connection.fetch(sql, *arguments))
+
+    async def fetch_for(self, organization_id: int, sql: str, arguments: Sequence[Any]) -> Sequence[asyncpg.Record]:
+        """The rows of one reading statement, asked for an organization."""
+        return await self.read(_fetch_for, organization_id, sql, arguments)
 
     async def fetchval(self, sql: str, *arguments: Any) -> Any:
         """The first value of one reading statement."""

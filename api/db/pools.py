@@ -35,7 +35,7 @@ class PoolLimits:
     claim_timeout_seconds: float = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Statement:
     """A statement that was run, for the debug header."""
 
@@ -235,22 +235,16 @@ class Snapshot:
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """The rows of one statement, in the transaction."""
         async with self._queue:
-            return await self._fetch(await self._begin(), sql, arguments)
+            connection = await self._begin()
+            started = time.perf_counter()
+            rows: Sequence[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            self.statements.append(Statement(sql, (time.perf_counter() - started) * 1000, len(rows)))
+            return rows
 
     async def fetch_alone(self, sql: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """The rows of the only statement there will be: it needs no transaction, being a snapshot by itself."""
-
-        async def read(connection: PlainConnection) -> Sequence[asyncpg.Record]:
-            await connection.use_organization(self.organization_id)
-            return await self._fetch(connection, sql, arguments)
-
-        return await self.database.reads.read(read)
-
-    async def _fetch(
-        self, connection: asyncpg.Connection, sql: str, arguments: Sequence[Any]
-    ) -> Sequence[asyncpg.Record]:
         started = time.perf_counter()
-        rows: Sequence[asyncpg.Record] = await connection.fetch(sql, *arguments)
+        rows = await self.database.reads.fetch_for(self.organization_id, sql, arguments)
         self.statements.append(Statement(sql, (time.perf_counter() - started) * 1000, len(rows)))
         return rows
 

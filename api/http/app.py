@@ -42,7 +42,7 @@ from api.services.sessions import Lifetimes
 from api.services.sign_in import SignIns
 
 POOL_METRICS_SECONDS = 1.0
-COLLECTED_AFTER = (50_000, 5, 5)
+COLLECTED_AFTER = (10_000, 10, 10)
 """How many new objects make the garbage collector look, and not 700: it walks over all that is being answered."""
 
 

@@ -23,15 +23,16 @@ class Deadlines:
     _running: dict["asyncio.Task[Any]", int] = field(default_factory=dict)
     _look_number: int = 0
     _is_looking: bool = False
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> "asyncio.Task[Any]":
         """The present task, which will be cancelled unless it comes to ``end`` in time."""
-        task = asyncio.current_task()
+        if not self._is_looking:
+            self._look_later()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("operations are answered by tasks")
         self._running[task] = self._look_number
-        if not self._is_looking:
-            self._look_later()
         return task
 
     def has_ended(self, task: "asyncio.Task[Any]") -> bool:
@@ -47,7 +48,8 @@ class Deadlines:
 
     def _look_later(self) -> None:
         self._is_looking = True
-        asyncio.get_running_loop().call_later(self.seconds_max / LOOKS, self._look)
+        self._loop = asyncio.get_running_loop()
+        self._loop.call_later(self.seconds_max / LOOKS, self._look)
 
     def _look(self) -> None:
         self._look_number += 1

@@ -79,8 +79,9 @@ class Document:
 
     def operation(self, name: str | None) -> Operation | None:
         """The operation of this name; the only one where no name is given."""
-        if name is None:
-            return self.operations[0] if len(self.operations) == 1 else None
+        if len(self.operations) == 1:
+            only = self.operations[0]
+            return only if name is None or name == only.name else None
         return next((operation for operation in self.operations if operation.name == name), None)
 
 

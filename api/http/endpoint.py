@@ -3,25 +3,27 @@
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
-import structlog
 from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
-from api import metrics
 from api.errors import Unauthenticated
 from api.graphql.context import CLIENT, SignedIn
 from api.http.authentication import Authenticator
+from api.http.connections import send_whole
 from api.http.cross_origin import CrossOrigin
 from api.http.documents import NEEDS_A_TOKEN, Document, Documents, Operation
 from api.http.live.answers import Answers, Body, one
 from api.http.live.guard import Caller
 from api.http.live.streams import NO_STREAM, Format, Streams, Wanted, wanted
-from api.http.operations import NAME_CHARACTERS_MAX, Operations, failed, format_error, masked
+from api.http.operations import Operations, failed, format_error, masked
 from api.http.persisted_documents import NOT_FOUND, PersistedDocuments
+from api.http.reports import count_errors, report
 from api.http.requests import (
+    KNOWN_HEADERS_MAX,
     MEDIA_TYPE_JSON,
     Answer,
     BadRequest,
@@ -35,12 +37,7 @@ from api.http.requests import (
 )
 from api.http.security_headers import ALWAYS
 
-OPERATION_NAMES_MAX = 200
-"""How many names of operations the metrics tell apart."""
-
 PLAIN_JSON = Answer(MEDIA_TYPE_JSON, is_legacy=False)
-
-logger = structlog.get_logger("tranche.operation")
 
 
 @dataclass(slots=True)
@@ -53,11 +50,6 @@ class Reply:
     operation: Operation | None = None
     signed_in: SignedIn | None = None
     stream: tuple[Format, AsyncGenerator[Body, None]] | None = None
-
-    @property
-    def codes(self) -> list[str]:
-        """The codes of the errors in the response."""
-        return [error["extensions"]["code"] for error in self.body.get("errors", ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +82,6 @@ class GraphQLEndpoint:
         self.authenticator = authenticator
         self.documents = documents
         self.edge = edge
-        self._names: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
@@ -103,9 +94,7 @@ class GraphQLEndpoint:
             return
         answer, replies = PLAIN_JSON, None
         try:
-            accept = header(given, b"accept")
-            stream = wanted(accept)
-            answer = PLAIN_JSON if stream.single else negotiate(accept)
+            stream, answer = _formats(given.get(b"accept"))
             if method == "GET":
                 self.edge.cross_origin.refuse_forgery(given)
             asked = await read_request(scope, given, receive, self.edge.body_bytes_max, self.edge.batch_requests_max)
@@ -139,14 +128,11 @@ class GraphQLEndpoint:
             caller = Caller(header(given, b"authorization"), reply.signed_in)
             await self.streams.send(*reply.stream, headers, caller, receive, send)
             return
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        await send_whole(scope, send, reply.status, headers, b"" if method == "HEAD" else body)
         seconds = time.perf_counter() - started
-        if replies is None:
-            self._report(reply, request_id, seconds)
-        else:
-            for answered in replies:
-                self._report(answered, request_id, seconds)
+        for answered in (reply,) if replies is None else replies:
+            codes = count_errors(answered.body)
+            report(answered.operation, answered.signed_in, request_id, seconds, codes, status=answered.status)
 
     async def _answer(
         self,
@@ -214,33 +200,13 @@ class GraphQLEndpoint:
         await send({"type": "http.response.body", "body": b""})
         return True
 
-    def _report(self, reply: Reply, request_id: str, seconds: float) -> None:
-        operation, codes = reply.operation, reply.codes
-        for code in codes:
-            metrics.ERRORS.labels(code).inc()
-        type_name = operation.type.value if operation else "none"
-        metrics.operation_seconds(self._label(operation), type_name).observe(seconds)
-        logger.info(
-            "operation",
-            request_id=request_id,
-            operation=operation and operation.name and operation.name[:NAME_CHARACTERS_MAX],
-            type=type_name,
-            user_id=reply.signed_in and reply.signed_in.principal.user_id,
-            organization_id=reply.signed_in and reply.signed_in.principal.organization_id,
-            status=reply.status,
-            codes=codes,
-            duration_ms=round(seconds * 1000, 2),
-        )
 
-    def _label(self, operation: Operation | None) -> str:
-        """The operation's name, while there are not too many of them: clients choose the names."""
-        if operation is None or operation.name is None:
-            return "anonymous"
-        if operation.name not in self._names:
-            if len(self._names) >= OPERATION_NAMES_MAX or len(operation.name) > 100:
-                return "other"
-            self._names.add(operation.name)
-        return operation.name
+@lru_cache(maxsize=KNOWN_HEADERS_MAX)
+def _formats(accept: bytes | None) -> tuple[Wanted, Answer]:
+    """In which formats the client takes a stream, and in which a single answer; raises BadRequest (406)."""
+    text = None if accept is None else accept.decode("latin-1")
+    stream = wanted(text)
+    return stream, PLAIN_JSON if stream.single else negotiate(text)
 
 
 def _choose(

@@ -24,8 +24,6 @@ from api.services.rate_limits import RateLimits
 
 STATUSES = {"RATE_LIMITED": 429, "TIMEOUT": 503, "UNAVAILABLE": 503}
 """The statuses of answers without data, by the code of what went wrong."""
-NAME_CHARACTERS_MAX = 200
-"""How much of an operation's name is logged."""
 _NO_HEADERS: Mapping[str, str] = {}
 
 T = TypeVar("T")
@@ -40,7 +38,7 @@ class OperationLimits:
     seconds_max: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
     """A GraphQL response, the status that it would have, and after how many seconds it may be asked for again."""
 
@@ -203,9 +201,10 @@ class Operations:
         plan = operation.plans.get(variables)
         if plan is None:
             return None
-        snapshot = Snapshot(self.database, context.principal.organization_id)
+        principal = context.principal
+        snapshot = Snapshot(self.database, principal.organization_id)
         try:
-            data = await run(plan, snapshot, variables, role=context.principal.role, today=context.today)
+            data = await run(plan, snapshot, variables, role=principal.role, today=context.today)
         finally:
             if not plan.is_one_statement:
                 await snapshot.close()

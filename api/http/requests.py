@@ -45,7 +45,7 @@ class Naming:
     persisted_query: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GraphQLRequest:
     """The parameters of a GraphQL request. ``query`` may be empty where ``naming`` tells the document."""
 

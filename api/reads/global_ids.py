@@ -20,7 +20,7 @@ def decode(global_id: str) -> tuple[str, RowId] | None:
     if len(global_id) > GLOBAL_ID_LENGTH_MAX:
         return None
     try:
-        type_name, _, row_id = base64.b64decode(global_id, validate=True).decode("ascii").partition(":")
+        type_name, _, row_id = binascii.a2b_base64(global_id, strict_mode=True).decode("ascii").partition(":")
     except (binascii.Error, ValueError):
         return None
     if row_id.isdecimal() and not (len(row_id) > 1 and row_id.startswith("0")):

@@ -1,4 +1,4 @@
-"""Connections that bring no request, half of one, or no end of headers, on a real socket."""
+"""Connections on a real socket: no request, half of one, no end of headers, several at once, none after an answer."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.http import connections
-from api.http.connections import HEAD_BYTES_MAX, BoundedHttp
+from api.http.connections import HEAD_BYTES_MAX, BoundedHttp, send_whole
 from tests.processes import free_port
 
 WHOLE = b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
@@ -23,8 +23,13 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     while (message := await receive()).get("more_body"):
         pass
     assert message["type"] == "http.request"
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-    await send({"type": "http.response.body", "body": b"ok"})
+    body = b"" if scope["method"] == "HEAD" else b"ok"
+    # One path answers as the endpoint does, the other with ASGI's own two messages: on the wire they are the same.
+    if scope["path"] == "/graphql":
+        await send_whole(scope, send, 200, [(b"content-length", b"2")], body)
+    else:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": body})
 
 
 @pytest.fixture
@@ -33,7 +38,17 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(connections, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(connections, "REQUEST_SECONDS_MAX", 0.1)
     chosen = free_port()
-    config = uvicorn.Config(echo, port=chosen, http=BoundedHttp, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        echo,
+        port=chosen,
+        http=BoundedHttp,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=1,
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())
     while not server.started:  # noqa: ASYNC110
@@ -97,4 +112,36 @@ async def test_request_in_pieces_is_answered_and_the_connection_kept(port: int) 
             writer.write(WHOLE[index : index + 1])
             await asyncio.sleep(0)
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        [WHOLE],
+        [WHOLE, WHOLE, WHOLE],
+        [WHOLE.replace(b"POST", b"HEAD")],
+        [WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0")],
+        [WHOLE.replace(b"Host", b"Connection: close\r\nHost")],
+        [WHOLE, WHOLE.replace(b"Host", b"Connection: close\r\nHost")],
+        [WHOLE.replace(b"Host", b"Expect: 100-continue\r\nHost")],
+    ],
+    ids=["one", "three at once", "HEAD", "HTTP/1.0", "the last one", "the last one of two", "Expect"],
+)
+async def test_whole_answer_is_what_two_messages_are(port: int, requests: list[bytes]) -> None:
+    whole = b"".join(requests)
+    answers = []
+    for sent in (whole, whole.replace(b"/graphql", b"/messages")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        answers.append(await reader.read())
+        writer.close()
+    assert answers[0] == answers[1]
+    assert answers[0].count(b"HTTP/1.1 200 OK") == len(requests)
+
+
+async def test_connection_without_a_further_request_is_ended(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(WHOLE)
+    assert (await reader.read()).endswith(b"ok")
     writer.close()

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.domain.access import Role
-from api.http import logs
+from api.http import logs, reports
 from api.reads.loaders import Loaders
 from api.services import commands, funds
 from tests.server import RunningServer
@@ -105,7 +105,10 @@ async def test_server_on_other_migrations_is_not_ready(server: RunningServer, re
     assert (ready.status_code, ready.json()) == (503, expected)
 
 
-async def test_latency_is_counted_by_operation_with_bounded_names(server: RunningServer) -> None:
+async def test_latency_is_counted_by_operation_with_bounded_names(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "_names", set())
     for number in range(300):
         await server.execute(f"query Bounded{number} {ROLE}")
     await server.execute(f"query {'Long' * 26} {ROLE}")
@@ -163,6 +166,7 @@ async def test_line_tells_request_operation_principal_and_duration(server: Runni
         "operation": "Who",
         "type": "query",
         "user_id": user_id,
+        "api_key_id": None,
         "organization_id": server.organization_ids["alpha"],
         "status": 200,
         "codes": [],

@@ -226,7 +226,7 @@ async def test_unexpected_fault_outside_of_graphql_is_masked(
     assert ALWAYS.items() <= dict(response.headers).items()
 
 
-@pytest.mark.parametrize("name", ["negotiate", "read_request", "_choose"])
+@pytest.mark.parametrize("name", ["_formats", "read_request", "_choose"])
 async def test_unexpected_fault_of_the_endpoint_is_masked(
     production: RunningServer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

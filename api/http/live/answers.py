@@ -7,7 +7,6 @@ from contextlib import aclosing
 from inspect import isawaitable
 from typing import Any
 
-import structlog
 from graphql import ExecutionResult, GraphQLError, OperationType
 from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
 
@@ -15,7 +14,8 @@ from api import metrics
 from api.errors import Refused, RequestError, TimedOut, TryAgain
 from api.graphql.context import Context, SignedIn
 from api.http.documents import Document, Operation
-from api.http.operations import NAME_CHARACTERS_MAX, Operations, failed, format_error
+from api.http.operations import Operations, failed, format_error
+from api.http.reports import count_errors, report
 from api.http.requests import GraphQLRequest
 from api.reads.live.followers import LiveLog
 
@@ -26,8 +26,6 @@ CODES_LOGGED_MAX = 20
 
 Body = dict[str, Any]
 """A GraphQL response. Without ``data`` the operation was refused, or cannot go on."""
-
-logger = structlog.get_logger("tranche.operation")
 
 
 class Answers:
@@ -61,26 +59,17 @@ class Answers:
                 responses = self._events(document, request, signed_in, request_id)
             async with aclosing(responses) as bodies:
                 async for body in bodies:
-                    codes = codes_of(body, codes)
+                    codes = [*codes, *count_errors(body)][:CODES_LOGGED_MAX]
                     count += "data" in body
                     yield body
         except Exception as error:
             body = failed(error, request_id).body
-            codes = codes_of(body, codes)
+            codes = [*codes, *count_errors(body)]
             yield body
         finally:
             metrics.SUBSCRIPTIONS.dec(is_subscription)
-            logger.info(
-                "operation",
-                request_id=request_id,
-                operation=operation.name and operation.name[:NAME_CHARACTERS_MAX],
-                type=operation.type.value,
-                user_id=signed_in and signed_in.principal.user_id,
-                organization_id=signed_in and signed_in.principal.organization_id,
-                responses=count,
-                codes=codes,
-                duration_ms=round((time.perf_counter() - started) * 1000, 2),
-            )
+            seconds = time.perf_counter() - started
+            report(operation, signed_in, request_id, seconds, codes, responses=count)
 
     async def _events(
         self, document: Document, request: GraphQLRequest, signed_in: SignedIn | None, request_id: str
@@ -177,14 +166,6 @@ def _body(result: ExecutionResult, request_id: str) -> Body:
 
 def _refused(errors: list[GraphQLError], request_id: str) -> Body:
     return {"errors": [format_error(error, request_id) for error in errors]}
-
-
-def codes_of(body: Body, before: list[str]) -> list[str]:
-    """Counts the errors of a response; their codes after those before, as many as a log should hold."""
-    codes = [error["extensions"]["code"] for error in body.get("errors", ())]
-    for code in codes:
-        metrics.ERRORS.labels(code).inc()
-    return [*before, *codes][:CODES_LOGGED_MAX]
 
 
 def _is_servers_fault(error: GraphQLError) -> bool:

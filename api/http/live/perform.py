@@ -1,20 +1,18 @@
 """From what a client asks over a socket to its responses: the way of the HTTP endpoint, without statuses."""
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import structlog
-
 from api.errors import RequestError, Unauthenticated
 from api.graphql.context import SignedIn
 from api.http.documents import NEEDS_A_TOKEN, Documents
-from api.http.live.answers import Answers, Body, codes_of
+from api.http.live.answers import Answers, Body
 from api.http.operations import format_error, masked
 from api.http.persisted_documents import PersistedDocuments
+from api.http.reports import count_errors, report
 from api.http.requests import BadRequest, check_request
-
-logger = structlog.get_logger("tranche.operation")
 
 
 class Perform:
@@ -27,12 +25,13 @@ class Perform:
 
     async def message(self, payload: Any, signed_in: SignedIn | None, request_id: str) -> AsyncGenerator[Body, None]:
         """The responses to one operation; a single one without data where it is refused."""
+        started = time.perf_counter()
         try:
             request = check_request(payload)
             document = self.documents.get(self.persisted.text_of(request), is_signed_in=signed_in is not None)
             if document.errors:
                 errors = [format_error(error, request_id, document.error_code) for error in document.errors]
-                yield _refused({"errors": errors}, signed_in, request_id)
+                yield _refused({"errors": errors}, signed_in, request_id, started)
                 return
             operation = document.operation(request.operation_name)
             if operation is None:
@@ -41,11 +40,11 @@ class Perform:
                 raise Unauthenticated(NEEDS_A_TOKEN)
             self.persisted.keep(request, is_signed_in=signed_in is not None)
         except BadRequest as error:
-            yield _refused(_refusal(error.message, error.code), signed_in, request_id)
+            yield _refused(_refusal(error.message, error.code), signed_in, request_id, started)
         except RequestError as error:
-            yield _refused(_refusal(str(error), error.code), signed_in, request_id)
+            yield _refused(_refusal(str(error), error.code), signed_in, request_id, started)
         except Exception as error:
-            yield _refused({"errors": [masked(error, request_id)]}, signed_in, request_id)
+            yield _refused({"errors": [masked(error, request_id)]}, signed_in, request_id, started)
         else:
             responses = self.answers.bodies(document, operation, request, signed_in, request_id)
             async with aclosing(responses) as bodies:
@@ -53,18 +52,9 @@ class Perform:
                     yield body
 
 
-def _refused(body: Body, signed_in: SignedIn | None, request_id: str) -> Body:
+def _refused(body: Body, signed_in: SignedIn | None, request_id: str, started: float) -> Body:
     """The body, counted and logged."""
-    logger.info(
-        "operation",
-        request_id=request_id,
-        operation=None,
-        type="none",
-        user_id=signed_in and signed_in.principal.user_id,
-        organization_id=signed_in and signed_in.principal.organization_id,
-        responses=0,
-        codes=codes_of(body, []),
-    )
+    report(None, signed_in, request_id, time.perf_counter() - started, count_errors(body), responses=0)
     return body
 
 

@@ -1,6 +1,6 @@
 """Running a plan: its statements on one snapshot, its functions over their records."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -23,10 +23,11 @@ async def run(
     plan: Plan, snapshot: Snapshot, variables: VariableValues, *, role: Role, today: date
 ) -> dict[str, Any] | None:
     """The data of the answer, ready for orjson; None where it would hold an error, which is the resolvers' to say."""
-    if not all(allows(role, action) for action in plan.actions):
+    if plan.actions and not all(allows(role, action) for action in plan.actions):
         return None
+    fetch = snapshot.fetch_alone if plan.is_one_statement else snapshot.fetch
     try:
-        return await _Run(plan, snapshot, variables, role, plan.wanted(variables, today)).data()
+        return await _Run(plan, snapshot.organization_id, fetch, variables, role, plan.wanted(variables, today)).data()
     except (DeviationError, BadUserInput, Refused, GraphQLError):
         return None
 
@@ -34,7 +35,8 @@ async def run(
 @dataclass(slots=True)
 class _Run:
     plan: Plan
-    snapshot: Snapshot
+    organization_id: int
+    fetch: Callable[..., Awaitable[Sequence[Any]]]
     variables: VariableValues
     role: Role
     wanted: Wanted
@@ -43,29 +45,24 @@ class _Run:
         state = State(self.wanted.pages, [arguments for _, arguments in self.wanted.batches], len(self.plan.deferred))
         data: dict[str, Any] = {}
         for number, root in enumerate(self.plan.roots):
-            match root:
-                case nodes.RootConnection(key, connection):
-                    data[key] = await self._connection(number, connection, state)
-                case nodes.RootRow(key):
-                    data[key] = await self._node(number, root, state)
-                case nodes.RootRows(key):
-                    data[key] = await self._nodes(number, root, state)
-                case (key, constant):
-                    data[key] = constant.source.strip("'")
+            if isinstance(root, nodes.RootRow):
+                data[root.key] = await self._node(number, root, state)
+            elif isinstance(root, nodes.RootConnection):
+                data[root.key] = await self._connection(number, root.connection, state)
+            elif isinstance(root, nodes.RootRows):
+                data[root.key] = await self._nodes(number, root, state)
+            else:
+                key, constant = root
+                data[key] = constant.source.strip("'")
         # In this order: what a deferred field answers may hold others, which come after it.
         for number, waiting in enumerate(self.plan.deferred):
             if state.pending[number]:
                 await self._answer(number, waiting, state)
         return data
 
-    async def _fetch(self, sql: str, parameters: Sequence[Any]) -> Sequence[Any]:
-        if self.plan.is_one_statement:
-            return await self.snapshot.fetch_alone(sql, *parameters)
-        return await self.snapshot.fetch(sql, *parameters)
-
     async def _connection(self, number: int, connection: nodes.Connection, state: State) -> Any:
-        sql, parameters = self.plan.statements[number].get(self.wanted, self.snapshot.organization_id)
-        rows = await self._fetch(sql, parameters)
+        sql, parameters = self.plan.statements[number].get(self.wanted, self.organization_id)
+        rows = await self.fetch(sql, *parameters)
         shape = self.plan.functions[f"root {number}"]
         return shape(rows[0][0], rows[0][1], state) if connection.has_total else shape(rows, None, state)
 
@@ -76,8 +73,8 @@ class _Run:
         type_name, row_id = decoded
         if not self._may_find(root, type_name, row_id):
             return None
-        sql, parameters = self.plan.rows[number, type_name].one(self.wanted, self.snapshot.organization_id, row_id)
-        rows = await self._fetch(sql, parameters)
+        sql, parameters = self.plan.rows[number, type_name].one(self.wanted, self.organization_id, row_id)
+        rows = await self.fetch(sql, *parameters)
         return self.plan.functions[f"root {number} {type_name}"](rows[0], state) if rows else None
 
     async def _nodes(self, number: int, root: nodes.RootRows, state: State) -> list[Any]:
@@ -92,9 +89,9 @@ class _Run:
         found: dict[Any, Any] = {}
         for type_name, row_ids in wanted.items():
             statements = self.plan.rows[number, type_name]
-            sql, parameters = statements.many(self.wanted, self.snapshot.organization_id, row_ids)
+            sql, parameters = statements.many(self.wanted, self.organization_id, row_ids)
             shape = self.plan.functions[f"root {number} {type_name}"]
-            for row in await self._fetch(sql, parameters):
+            for row in await self.fetch(sql, *parameters):
                 found[type_name, row[0]] = shape(row, state)
         return [found.get(one) for one in decoded]
 
@@ -113,8 +110,8 @@ class _Run:
         if not isinstance(waiting, nodes.DeferredRows) or not keys:
             return
         statements = RowStatements(waiting.entity, waiting.layout)
-        sql, parameters = statements.many(self.wanted, self.snapshot.organization_id, keys)
-        rows = {row[0]: row for row in await self._fetch(sql, parameters)}
+        sql, parameters = statements.many(self.wanted, self.organization_id, keys)
+        rows = {row[0]: row for row in await self.fetch(sql, *parameters)}
         for answer, key, wanted in pending:
             row = rows.get(wanted)
             answer[key] = None if row is None else shape(row, state)

@@ -26,11 +26,15 @@ VARIANTS_MAX = 16
 """How many combinations of @skip and @include variables one operation may have plans for; others are not kept."""
 
 
+NOTHING_WANTED = Wanted((), ())
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How one operation is answered: its root fields, connections and deferred fields, and the functions for them.
 
-    ``fixed_requests`` holds the page of each connection whose arguments are without variables.
+    ``fixed_requests`` holds the page of each connection whose arguments are without variables. ``is_one_statement``:
+    one statement answers it, which is a snapshot by itself.
     """
 
     roots: Sequence[nodes.Root]
@@ -42,16 +46,18 @@ class Plan:
     fixed_requests: Sequence[PageRequest | None]
     statements: Mapping[int, ConnectionStatements]
     rows: Mapping[tuple[int, str], RowStatements]
+    is_one_statement: bool = field(init=False)
 
-    @property
-    def is_one_statement(self) -> bool:
-        """Whether one statement answers it, which is a snapshot by itself."""
+    def __post_init__(self) -> None:
+        """Looks whether one statement answers it."""
         is_one = len(self.roots) == 1 and not self.deferred
         # The nodes behind several ids may be of several types, each a statement.
-        return is_one and not isinstance(self.roots[0], nodes.RootRows)
+        object.__setattr__(self, "is_one_statement", is_one and not isinstance(self.roots[0], nodes.RootRows))
 
     def wanted(self, variables: VariableValues, today: date) -> Wanted:
         """The pages and batches that these variables ask for; raises BadUserInput."""
+        if not self.connections and not self.batches:
+            return NOTHING_WANTED
         pages = [
             fixed or _page(connection, variables)
             for connection, fixed in zip(self.connections, self.fixed_requests, strict=True)
@@ -79,6 +85,8 @@ class OperationPlans:
 
     def get(self, variables: VariableValues) -> Plan | None:
         """The plan for these variables; None where the resolvers must answer."""
+        if not self._conditions and () in self._variants:
+            return self._variants[()]
         conditions = {name: variables.coerced.get(name) for name in sorted(self._conditions)}
         key = tuple(conditions.values())
         if None in key:

@@ -1,6 +1,9 @@
 """graphql-transport-ws: several operations on one socket, which leave each other alone and leave nothing behind."""
 
+import pytest
+
 from api.domain.access import Role
+from api.http import reports
 from tests.http.live.clients import CREATE_FUND, EVENTS, LiveServer
 
 FUND_NAMES = "{ funds(first: 1) { nodes { status } } }"
@@ -19,6 +22,18 @@ async def test_query_answers_next_and_complete(live: LiveServer) -> None:
         assert await session.receive() == {"type": "complete", "id": "a"}
         await session.subscribe(FUND_NAMES, id="a")
         assert (await session.receive())["type"] == "next"
+
+
+async def test_operation_over_a_socket_is_counted_like_any_other(
+    live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "_names", set())
+    async with live.session(Role.VIEWER) as session:
+        await session.subscribe("query OverASocket { viewer { role } }")
+        assert (await session.next())["viewer"]["role"] == "VIEWER"
+        assert await session.receive() == {"type": "complete", "id": "1"}
+    samples = (await live.server.client.get("/metrics")).text
+    assert 'tranche_operation_seconds_count{operation="OverASocket",type="query"} 1.0' in samples
 
 
 async def test_mutation_works_over_a_socket(live: LiveServer) -> None:
