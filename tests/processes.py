@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -23,16 +24,19 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def serving(
-    database_url: str, state_directory: Path, port: int, *options: str
+    database_url: str, state_directory: Path, port: int, *options: str, log: IO[bytes] | None = None, **variables: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``tranche serve`` on this database, ready to answer; killed at the end if it still runs."""
-    environment = os.environ | {"TRANCHE_DATABASE_URL": database_url, "TRANCHE_STATE_DIR": str(state_directory)}
+    """``tranche serve`` on this database, ready to answer; killed at the end if it still runs.
+
+    It writes to ``log`` where one is given, and has these environment variables beside its parent's.
+    """
+    own = {"TRANCHE_DATABASE_URL": database_url, "TRANCHE_STATE_DIR": str(state_directory)}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "api", "serve", "--port", str(port), *options),
-        env=environment,
+        env=os.environ | own | variables,
         stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL if log is None else log,
     )
     try:
         await _until_ready(process, port)

@@ -48,6 +48,7 @@ REQUIRED_ROLES: dict[str, Role] = {
     "signIn": Role.VIEWER,
     "refreshSession": Role.VIEWER,
     "signOut": Role.VIEWER,
+    "changePassword": Role.VIEWER,
     "acceptInvitation": Role.VIEWER,
     "inviteMember": Role.ADMIN,
     "revokeInvitation": Role.ADMIN,

@@ -23,14 +23,22 @@ from api.graphql.portfolios import PortfolioQuery
 from api.graphql.reallocations import Reallocation, ReallocationMutation
 from api.graphql.scalars import SCALARS, refuse_unstorable_texts
 from api.graphql.sign_in import SignInMutation
-from api.graphql.subscriptions import Subscription
+from api.graphql.subscriptions import FollowingQuery, Subscription
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.declarations import Read
 
 
 @strawberry.type(description="What can be read. Every root field is answered from one snapshot of the database.")
 class Query(
-    NodeQuery, OrganizationQuery, FundQuery, PortfolioQuery, CapitalQuery, AuditQuery, PeopleQuery, ApiKeyQuery
+    NodeQuery,
+    OrganizationQuery,
+    FundQuery,
+    PortfolioQuery,
+    CapitalQuery,
+    AuditQuery,
+    PeopleQuery,
+    ApiKeyQuery,
+    FollowingQuery,
 ):
     """What can be read."""
 

@@ -15,7 +15,7 @@ from api.graphql.declare import load
 from api.graphql.reallocations import Reallocation
 from api.reads import global_ids
 from api.reads.live.followers import Interest
-from api.reads.live.positions import Entry, encode_cursor
+from api.reads.live.positions import Entry, encode_cursor, end_of_log
 from api.services.capital import ENTRY_ACTIONS
 
 T = TypeVar("T")
@@ -86,6 +86,20 @@ class RecordedEvent:
         """The event."""
         found: AuditEvent = await load(info, "AuditEvent", self.log_entry.id)
         return found
+
+
+@strawberry.type
+class FollowingQuery:
+    """The root field from which following begins."""
+
+    @strawberry.field(
+        description="The end of the organization's log as this answer saw it: what is asked for beside it is as it was "
+        "then, and a subscription goes on from here with after."
+    )
+    async def event_cursor(self, info: Info) -> str:
+        """The end of the organization's log as this answer saw it."""
+        await info.context.authorise()
+        return encode_cursor(info.context.principal.organization_id, await end_of_log(info.context.loaders.snapshot))
 
 
 @strawberry.type(

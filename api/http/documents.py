@@ -29,12 +29,14 @@ from api.http.document_limits import excess
 from api.http.validation import validate
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.plans import OperationPlans
+from api.reads.compiled.weight import DOCUMENT_BYTES, TOKEN_BYTES, Weight
 
 TOKENS_MAX = 10_000
 VALIDATION_ERRORS_MAX = 20
 TOO_DEEP = "The document is nested too deeply."
 DOCUMENTS_MAX = 2_000
-DOCUMENT_CHARACTERS_MAX = 16_000_000
+KEPT_BYTES_MAX = 64_000_000
+"""Memory for the documents that are kept, with their plans: the benchmark's take 17,000 to 41,000 bytes each."""
 SEEN_MAX = 50_000
 """How many documents are remembered, by their hashes, to have been asked once."""
 
@@ -73,6 +75,7 @@ class Document:
     errors: tuple[GraphQLError, ...] = ()
     error_code: str = ""
     needs_token: bool = False
+    weight: Weight = field(default_factory=Weight)
 
     def operation(self, name: str | None) -> Operation | None:
         """The operation of this name; the only one where no name is given."""
@@ -101,7 +104,7 @@ class Documents:
     introspection: Introspection = Introspection.EVERYBODY
     hides_suggestions: bool = False
     _documents: OrderedDict[str, Document] = field(default_factory=OrderedDict)
-    _characters: int = 0
+    _bytes: int = 0
     _seen: set[int] = field(default_factory=set)
     _fields: frozenset[str] = field(init=False)
 
@@ -123,11 +126,17 @@ class Documents:
         if self._is_new(text):
             return document if is_signed_in else self._for_anybody(document)
         self._documents[text] = document
-        self._characters += len(text)
-        while len(self._documents) > DOCUMENTS_MAX or self._characters > DOCUMENT_CHARACTERS_MAX:
-            oldest, _ = self._documents.popitem(last=False)
-            self._characters -= len(oldest)
+        document.weight.tell = self._grow
+        self._grow(document.weight.bytes)
         return document if is_signed_in else self._for_anybody(document)
+
+    def _grow(self, bytes_: int) -> None:
+        """Makes room for so many more bytes, which are there already: a document's, or later those of its plans."""
+        self._bytes += bytes_
+        while self._bytes > KEPT_BYTES_MAX or len(self._documents) > DOCUMENTS_MAX:
+            _, oldest = self._documents.popitem(last=False)
+            oldest.weight.leave()
+            self._bytes -= oldest.weight.bytes
 
     def _for_anybody(self, document: Document) -> Document:
         """The document as callers without a token see it: what is wrong with one would tell what the schema has."""
@@ -151,9 +160,10 @@ class Documents:
         try:
             node = parse(text, max_tokens=TOKENS_MAX)
         except GraphQLError as error:
-            return Document(None, errors=(error,), error_code="GRAPHQL_PARSE_FAILED")
+            return _unparsed(text, error)
         except RecursionError:
-            return Document(None, errors=(GraphQLError(TOO_DEEP),), error_code="GRAPHQL_PARSE_FAILED")
+            return _unparsed(text, GraphQLError(TOO_DEEP))
+        weight = Weight(DOCUMENT_BYTES + len(text) + TOKEN_BYTES * node.token_count)
         roots = _root_fields_of(node)
         needs_token = not self._is_for_anybody(roots)
         if needs_token and not is_signed_in:
@@ -161,15 +171,15 @@ class Documents:
         try:
             too_much = excess(node)
             errors = [] if too_much else self._validate(node, roots)
-            operations = () if errors or too_much else self._operations(node, roots)
+            operations = () if errors or too_much else self._operations(node, roots, weight)
         except RecursionError:
             errors, too_much, operations = [GraphQLError(TOO_DEEP)], None, ()
         if errors:
             clients = tuple(_clients_error(error) for error in errors)
-            return Document(None, (), clients, "GRAPHQL_VALIDATION_FAILED", needs_token)
+            return Document(None, (), clients, "GRAPHQL_VALIDATION_FAILED", needs_token, weight)
         if too_much:
-            return Document(None, (), (too_much,), "QUERY_TOO_COMPLEX", needs_token)
-        return Document(node, operations, needs_token=needs_token)
+            return Document(None, (), (too_much,), "QUERY_TOO_COMPLEX", needs_token, weight)
+        return Document(node, operations, needs_token=needs_token, weight=weight)
 
     def _validate(self, document: DocumentNode, roots: Roots) -> list[GraphQLError]:
         if self.introspection is Introspection.OFF and any(names & INTROSPECTION_FIELDS for _, names in roots):
@@ -178,14 +188,14 @@ class Documents:
             self.schema, document, errors_max=VALIDATION_ERRORS_MAX, hide_suggestions=self.hides_suggestions
         )
 
-    def _operations(self, document: DocumentNode, roots: Roots) -> tuple[Operation, ...]:
+    def _operations(self, document: DocumentNode, roots: Roots, weight: Weight) -> tuple[Operation, ...]:
         fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
         return tuple(
             Operation(
                 node.name.value if node.name else None,
                 node.operation,
                 names,
-                OperationPlans(self.schema, self.declared, document, node),
+                OperationPlans(self.schema, self.declared, document, node, weight),
                 OperationCost(self.schema, fragments, node),
                 self._is_public(names),
             )
@@ -208,6 +218,12 @@ class Documents:
         if self.introspection is not Introspection.EVERYBODY:
             return root_fields <= PUBLIC_ROOT_FIELDS - INTROSPECTION_FIELDS
         return not any(name in self._fields for name in root_fields - PUBLIC_ROOT_FIELDS)
+
+
+def _unparsed(text: str, error: GraphQLError) -> Document:
+    """What no document is, which the error holds as far as it was read."""
+    weight = Weight(2 * DOCUMENT_BYTES + len(text))
+    return Document(None, errors=(error,), error_code="GRAPHQL_PARSE_FAILED", weight=weight)
 
 
 def _clients_error(error: GraphQLError) -> GraphQLError:

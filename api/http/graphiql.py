@@ -99,7 +99,8 @@ PREVIEW_REALLOCATION = read_example(
 )
 PORTFOLIO = read_example("Portfolio", "portfolio.graphql")
 VIEWER = read_example("Viewer", "viewer.graphql")
-EXAMPLES = (FUNDS, PREVIEW_REALLOCATION, PORTFOLIO, VIEWER)
+FOLLOW_REALLOCATIONS = read_example("Follow reallocations: run this, and commit one", "follow_reallocations.graphql")
+EXAMPLES = (FUNDS, PREVIEW_REALLOCATION, PORTFOLIO, VIEWER, FOLLOW_REALLOCATIONS)
 
 
 async def default_examples() -> Sequence[Example]:

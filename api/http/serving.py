@@ -12,6 +12,7 @@ import uvicorn
 from api.config import Settings
 from api.domain.access import Role
 from api.http.connections import BoundedHttp
+from api.http.live.frames import BoundedSocket
 
 READY_SECONDS_MAX = 60
 SHUTDOWN_SECONDS_MAX = 10
@@ -41,7 +42,7 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> None:
         workers=workers if workers > 1 else None,
         loop="uvloop",
         http=BoundedHttp,
-        ws="websockets-sansio",
+        ws=BoundedSocket,
         ws_max_size=settings.body_bytes_max,
         ws_ping_interval=SOCKET_PING_SECONDS,
         ws_ping_timeout=SOCKET_PING_SECONDS,

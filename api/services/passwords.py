@@ -25,12 +25,12 @@ NETWORK_SHARE = 0.5
 T = TypeVar("T")
 
 
-def check_new_password(password: str) -> list[Problem]:
+def check_new_password(password: str, field: str = "password") -> list[Problem]:
     """A new password is neither too short nor too long; what is in it is its owner's business."""
     if LENGTH_MIN <= len(password) <= LENGTH_MAX:
         return []
     expected = f"{LENGTH_MIN} to {LENGTH_MAX} characters"
-    return [invalid("password", f"A password has {expected}.", expected=expected, actual=str(len(password)))]
+    return [invalid(field, f"A password has {expected}.", expected=expected, actual=str(len(password)))]
 
 
 class Passwords:

@@ -7,6 +7,7 @@ of it at once and spends from that, so that most requests find what they need in
 
 import asyncio
 import math
+import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ LEASE_SECONDS_MAX = 2.0
 CALLERS_MAX = 10_000
 """Callers whose parts a process keeps; what is left of the oldest is lost to its caller."""
 
+FORGETS_EVERY = 20
+"""Of so many takes one, by chance, also clears away buckets that are full again."""
+
 TAKE = """
 INSERT INTO rate_limits AS bucket (organization_id, caller, remaining, granted, refilled_at)
 VALUES ($1, $2, $3::numeric - least($4::numeric, $3::numeric), least($4::numeric, $3::numeric), clock_timestamp())
@@ -43,6 +47,14 @@ ON CONFLICT (organization_id, caller) DO UPDATE SET (remaining, granted, refille
 RETURNING granted
 """
 """Fills the bucket up for the time that has passed, and takes what is wanted of it, or all there is."""
+
+FORGET = """
+DELETE FROM rate_limits WHERE (organization_id, caller) IN (
+  SELECT organization_id, caller FROM rate_limits
+  WHERE organization_id = $1 AND refilled_at < clock_timestamp() - interval '1 minute' LIMIT 100 FOR UPDATE SKIP LOCKED
+)
+"""
+"""After a minute a bucket is full, and as good as none. Several for each take, so that they do not add up."""
 
 Caller = tuple[int, int | None, int | None]
 logger = structlog.get_logger(__name__)
@@ -118,6 +130,8 @@ class RateLimits:
         try:
             async with asyncio.timeout(LEASE_SECONDS_MAX), self.database.writing(organization_id) as connection:
                 granted = await connection.fetchval(TAKE, organization_id, name, self.per_minute, Decimal(wanted))
+                if not secrets.randbelow(FORGETS_EVERY):
+                    await connection.execute(FORGET, organization_id)
                 await connection.execute("COMMIT")
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             if fault_of(error) is None:

@@ -175,6 +175,43 @@ async def revoke_sessions_of_member(command: Command, user_id: int) -> None:
     await _revoke(command, condition, user_id, RevokedFor.MEMBER_REMOVED, command.organization_id)
 
 
+async def change_password(command: Command, *, password_hash: str, session_id: int | None) -> int:
+    """Sets the password of the command's user, whose present one was checked, and returns the user's id.
+
+    Ends the user's sessions in all organizations but the one with this id.
+    """
+    user_id = command.principal.user_id
+    async with as_authentication(command):
+        await command.connection.execute(
+            "UPDATE user_passwords SET hash = $2, changed_at = now() WHERE user_id = $1", user_id, password_hash
+        )
+        rows = await command.connection.fetch(
+            """
+            UPDATE sessions SET revoked_at = now(), revoked_for = $2
+            WHERE user_id = $1 AND id IS DISTINCT FROM $3 AND revoked_at IS NULL RETURNING id, organization_id
+            """,
+            user_id,
+            RevokedFor.PASSWORD_CHANGED.value,
+            session_id,
+        )
+    changed = note_password_change(command)
+    for row in rows:
+        # A session of another organization is none of this log's business.
+        if row["organization_id"] == command.organization_id:
+            after = {"reason": RevokedFor.PASSWORD_CHANGED}
+            command.record("session.revoked", _subject(row["id"]), after=after, kind=AuditKind.SECURITY)
+    return changed
+
+
+def note_password_change(command: Command) -> int:
+    """Says in the organization's log that the command's user has another password; returns the user's id."""
+    user_id = command.principal.user_id
+    if user_id is None:
+        raise LookupError("nobody has changed a password")
+    command.record("password.changed", Subject("User", user_id), kind=AuditKind.SECURITY)
+    return user_id
+
+
 def not_refreshed() -> Refused:
     """The one refusal of a refresh token, whatever is wrong with it."""
     return Refused([invalid("refresh_token", "The session has ended. Sign in again.")])

@@ -75,8 +75,8 @@ def root_fields(root: GraphQLObjectType | None) -> dict[str, GraphQLField]:
 QUERIES = root_fields(graphql_schema().query_type)
 MUTATIONS = root_fields(graphql_schema().mutation_type)
 SUBSCRIPTIONS = root_fields(graphql_schema().subscription_type)
-NEEDS_A_SESSION = {"signOut"}
-"""What is refused to a token without a session, and so is tested for itself."""
+NEEDS_A_SESSION = {"signOut", "changePassword"}
+"""What is about the caller's own session and password, which most callers have not, and so is tested for itself."""
 
 
 NAMES_NO_OBJECT = {"capitalState", "wacc", "waccAverage", "waccTrend"}
@@ -225,6 +225,7 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     },
     "refreshSession": lambda known: {"refreshToken": known.secrets["refreshToken"]},
     "acceptInvitation": lambda known: {"token": known.secrets["invitationToken"], "password": PASSWORD},
+    "changePassword": lambda _known: {"currentPassword": PASSWORD, "newPassword": f"{PASSWORD} and staple"},
     "inviteMember": lambda known: (
         {"email": f"new-{next(UNIQUE)}@{known.secrets['organization']}.example"} | {"role": "VIEWER"}
     ),

@@ -39,7 +39,7 @@ PRIVILEGES = {
     "portfolio_companies": CHANGE,
     "portfolio_funds": CHANGE,
     "portfolios": CHANGE,
-    "rate_limits": CHANGE,
+    "rate_limits": CHANGE | {"DELETE"},
     "reallocation_audit": APPEND,
     "users": {"SELECT"},
 }
@@ -53,7 +53,7 @@ COLUMNS_TO_UPDATE = {
     ("memberships", "tranche_app"): {"role", "version", "removed_at"},
     ("memberships", "tranche_auth"): {"role", "version", "removed_at"},
     ("api_keys", "tranche_auth"): {"last_used_at"},
-    ("user_passwords", "tranche_auth"): {"hash"},
+    ("user_passwords", "tranche_auth"): {"hash", "changed_at"},
     ("sessions", "tranche_auth"): {"idle_expires_at", "revoked_at", "revoked_for"},
     ("refresh_tokens", "tranche_auth"): {"replaced_at"},
     ("sign_in_throttles", "tranche_auth"): {"attempts", "window_ends_at"},

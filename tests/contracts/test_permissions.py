@@ -1,13 +1,13 @@
-"""Who may do what: every root field by every role, and what a refusal leaves behind."""
+"""Who may do what: every query and mutation by everybody, and what a refusal leaves behind.
+
+The subscriptions are in test_permissions_to_follow.py, what is about oneself in test_permissions_of_oneself.py.
+"""
 
 import json
-import time
-from typing import Any
 
 import pytest
 
 from api.domain.access import PUBLIC_MUTATIONS, REQUIRED_ROLES, Role
-from api.http.tokens import Tokens
 from tests.contracts.operations import (
     INPUTS,
     MUTATIONS,
@@ -20,7 +20,7 @@ from tests.contracts.operations import (
     mutation,
     reads,
 )
-from tests.contracts.two_organizations import added, ask, call, contents, populate, rows_of
+from tests.contracts.two_organizations import added, ask, call, contents, ended_tokens, populate, rows_of
 from tests.server import RunningServer
 
 COMMANDS_WITHOUT_A_FIELD = {"importStatements", "loadDemo"}
@@ -56,7 +56,7 @@ def test_only_the_log_and_who_may_come_in_are_for_administrators_to_read() -> No
 
 def test_viewer_may_preview_and_write_nothing() -> None:
     for_viewers = {name for name in MUTATIONS if REQUIRED_ROLES.get(name) is Role.VIEWER}
-    assert for_viewers - PUBLIC_MUTATIONS == {"previewReallocation", "signOut"}
+    assert for_viewers - PUBLIC_MUTATIONS == {"previewReallocation", "signOut", "changePassword"}
 
 
 async def assert_refused(server: RunningServer, name: str, operation: Operation, role: Role) -> None:
@@ -140,42 +140,6 @@ ROOT_FIELDS = [name for name in (*QUERIES, *MUTATIONS) if name not in PUBLIC_MUT
 def operations_of(name: str, known: Known) -> list[Operation]:
     """What is asked of a root field."""
     return reads(name, known) if name in QUERIES else [mutation(name, INPUTS[name](known))]
-
-
-async def ended_tokens(server: RunningServer, known: Known) -> dict[str, str]:
-    """Tokens that were good once, each of an administrator of alpha."""
-    owner, alpha = server.owner, server.organization_ids["alpha"]
-    user_id = await owner.fetchval("SELECT id FROM users WHERE email = 'admin@alpha.example'")
-    claims: dict[str, Any] = {"sub": str(user_id), "email": "admin@alpha.example", "organization": "alpha"}
-    tokens, now = Tokens(server.settings), int(time.time())
-    session = (
-        "INSERT INTO sessions (organization_id, user_id, network, expires_at, idle_expires_at, revoked_at, revoked_for)"
-        " VALUES ($1, $2, '', now() + interval '1 day', {idle}, {revoked}) RETURNING id"
-    )
-    revoked = await owner.fetchval(
-        session.format(idle="now() + interval '1 day'", revoked="now(), 'SIGNED_OUT'"), alpha, user_id
-    )
-    idle = await owner.fetchval(session.format(idle="now()", revoked="NULL, NULL"), alpha, user_id)
-    keys = [
-        (await call(server, "alpha", "createApiKey", by=Role.ADMIN, name=name, role="ADMIN"))["secret"]
-        for name in ("revoked", "expired")
-    ]
-    await owner.execute("UPDATE api_keys SET revoked_at = now() WHERE name = 'revoked'")
-    await owner.execute("UPDATE api_keys SET expires_at = now() WHERE name = 'expired'")
-    removed = await owner.fetchval(
-        "UPDATE memberships SET role = 'ADMIN', removed_at = now() FROM users WHERE users.id = user_id AND email = $1"
-        " RETURNING user_id",
-        known.secrets["email"],
-    )
-    return {
-        "expired token": tokens._signed(now - 60, **claims),
-        "revoked session": tokens._signed(now + 60, **claims, sid=revoked),
-        "idle session": tokens._signed(now + 60, **claims, sid=idle),
-        "session that never was": tokens._signed(now + 60, **claims, sid=2**40),
-        "revoked API key": keys[0],
-        "expired API key": keys[1],
-        "removed member": tokens._signed(now + 60, **claims | {"sub": str(removed)}),
-    }
 
 
 @pytest.mark.parametrize("name", ROOT_FIELDS)

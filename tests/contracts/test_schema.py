@@ -41,8 +41,8 @@ DATE_NAMES = {"asOf", "from", "to", "until"}
 WITHOUT_INPUT = {"signOut", "repairSequences"}
 SHARED_PAYLOADS = {"refreshSession": "SignInPayload"}
 VERBS_THAT_CREATE = ("add", "commit", "create", "import", "record")
-UNVERSIONED_UPDATES = {"updateCapitalAmount", "updateCapitalRate"}
-"""They append to a history, whose order of effects is decided by date and sequence."""
+UNVERSIONED_UPDATES = {"updateCapitalAmount", "updateCapitalRate", "changePassword"}
+"""They append to a history, whose order of effects is decided by date and sequence; a password shows no version."""
 
 Part = GraphQLNamedType | GraphQLField | GraphQLArgument | GraphQLInputField | GraphQLEnumValue
 

@@ -1,5 +1,6 @@
 """Two organizations with data of every kind, and what a test compares: raw answers and the rows of all tables."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from api.domain.access import Role
+from api.http.tokens import Tokens
 from api.reads import global_ids
 from api.reads.declarations import ENTITIES, Entity
 from api.tables import GLOBAL_TABLES, metadata
@@ -215,3 +217,39 @@ def added(before: Contents, after: Contents) -> Contents:
     """The rows of ``after`` that are not in ``before``, by table; tables without any left out."""
     new = {name: sorted(set(rows) - set(before[name])) for name, rows in after.items()}
     return {name: rows for name, rows in new.items() if rows}
+
+
+async def ended_tokens(server: RunningServer, known: Known) -> dict[str, str]:
+    """Tokens that were good once, each of an administrator of alpha."""
+    owner, alpha = server.owner, server.organization_ids["alpha"]
+    user_id = await owner.fetchval("SELECT id FROM users WHERE email = 'admin@alpha.example'")
+    claims: dict[str, Any] = {"sub": str(user_id), "email": "admin@alpha.example", "organization": "alpha"}
+    tokens, now = Tokens(server.settings), int(time.time())
+    session = (
+        "INSERT INTO sessions (organization_id, user_id, network, expires_at, idle_expires_at, revoked_at, revoked_for)"
+        " VALUES ($1, $2, '', now() + interval '1 day', {idle}, {revoked}) RETURNING id"
+    )
+    revoked = await owner.fetchval(
+        session.format(idle="now() + interval '1 day'", revoked="now(), 'SIGNED_OUT'"), alpha, user_id
+    )
+    idle = await owner.fetchval(session.format(idle="now()", revoked="NULL, NULL"), alpha, user_id)
+    keys = [
+        (await call(server, "alpha", "createApiKey", by=Role.ADMIN, name=name, role="ADMIN"))["secret"]
+        for name in ("revoked", "expired")
+    ]
+    await owner.execute("UPDATE api_keys SET revoked_at = now() WHERE name = 'revoked'")
+    await owner.execute("UPDATE api_keys SET expires_at = now() WHERE name = 'expired'")
+    removed = await owner.fetchval(
+        "UPDATE memberships SET role = 'ADMIN', removed_at = now() FROM users WHERE users.id = user_id AND email = $1"
+        " RETURNING user_id",
+        known.secrets["email"],
+    )
+    return {
+        "expired token": tokens._signed(now - 60, **claims),
+        "revoked session": tokens._signed(now + 60, **claims, sid=revoked),
+        "idle session": tokens._signed(now + 60, **claims, sid=idle),
+        "session that never was": tokens._signed(now + 60, **claims, sid=2**40),
+        "revoked API key": keys[0],
+        "expired API key": keys[1],
+        "removed member": tokens._signed(now + 60, **claims | {"sub": str(removed)}),
+    }

@@ -1,76 +1,95 @@
-"""Starts a server on a fresh database and has schemathesis send it generated operations.
+"""Starts a server on a fresh database; schemathesis sends it generated operations, and then come hostile connections.
 
-``python -m tests.fuzz [SECONDS]``; the exit status is 0 where no answer told of a fault of the server, and its memory
-did not grow by more than a tenth after a fifth of the time. The cache of documents is filled first: generated documents
-take minutes to do so.
+``python -m tests.fuzz [SECONDS]``: so long for the operations, and half as long for the connections. The exit status is
+0 where no answer and no line of the server's log told of a fault, and where in either part the server's memory did not
+grow by more than a tenth after a fifth of the time. The cache of documents is filled first: generated documents take
+minutes to do so.
 """
 
 import asyncio
 import os
 import sys
 import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
 from pathlib import Path
 
-import asyncpg
 import httpx
-import psutil
 
-from api.config import Settings
 from api.db import embedded
 from api.db.provisioning import prepare
-from api.domain.access import Role
 from api.http.documents import DOCUMENTS_MAX
-from api.http.tokens import Tokens
-from api.services.organizations import Member, create_organization
-from tests.processes import free_port, serving
+from tests.fuzz.server import FuzzedServer, fuzzed
+from tests.fuzz.sessions import hold_sessions
 
 SECONDS = 600
 WARM_UP = 0.2
 GROWTH_MAX = 0.1
-ADMIN = "admin@alpha.example"
 
 
-async def fuzz(owner_url: str, state_directory: Path, seconds: int) -> int:
-    """Runs schemathesis for so many seconds in all on a server of its own; the exit status."""
+async def fuzz(owner_url: str, state_directory: Path, seconds: int) -> bool:
+    """Whether a server of its own stands both."""
     await prepare(owner_url, state_directory)
-    owner = await asyncpg.connect(owner_url)
-    members = [Member(ADMIN, Role.ADMIN)]
-    await create_organization(owner, name="Alpha", slug="alpha", currency="USD", members=members)
-    user_id = await owner.fetchval("SELECT id FROM users WHERE email = $1", ADMIN)
-    await owner.close()
-    token = Tokens(Settings(state_dir=state_directory)).issue(user_id=user_id, email=ADMIN, organization_slug="alpha")
-    port = free_port()
-    async with serving(owner_url, state_directory, port) as server:
-        memory = psutil.Process(server.pid).memory_info
-        await fill(f"http://127.0.0.1:{port}/graphql", token)
-        warm_up = round(seconds * WARM_UP)
-        status = await run_schemathesis(port, token, warm_up)
-        before = memory().rss
-        status = await run_schemathesis(port, token, seconds - warm_up) or status
-        growth = memory().rss / before - 1
-    print(f"The server's memory: {before / 1e6:.0f} MB after {warm_up} s, then {growth:+.1%}.")  # noqa: T201
-    return status or int(growth > GROWTH_MAX)
+    seeds = count(1)
+
+    async def connections(seconds: int) -> bool:
+        report = await hold_sessions(server, _while_there_is_time(seeds, seconds))
+        _tell(f"{report.sessions} connections, which ended so: {dict(report.ends.most_common())}", *report.faults)
+        return not report.faults
+
+    async with fuzzed(owner_url, state_directory) as server:
+        await fill(server)
+        stood = [
+            await stands(server, "operations", seconds, lambda seconds: run_schemathesis(server, seconds)),
+            await stands(server, "connections", seconds // 2, connections),
+        ]
+        faults = server.logged_faults()
+        _tell(f"The server's log: {len(faults)} faults", *faults[:20])
+    return all(stood) and not faults
 
 
-async def fill(url: str, token: str) -> None:
+async def stands(server: FuzzedServer, name: str, seconds: int, send: Callable[[int], Awaitable[bool]]) -> bool:
+    """Whether the server answers what is sent for so many seconds without a fault, its memory steady."""
+    warm_up = round(seconds * WARM_UP)
+    was_well = await send(warm_up)
+    before = server.memory
+    is_well = await send(seconds - warm_up)
+    growth = server.memory / before - 1
+    _tell(f"The server's memory with {name}: {before / 1e6:.0f} MB after {warm_up} s, then {growth:+.1%}.")
+    return was_well and is_well and growth <= GROWTH_MAX
+
+
+def _while_there_is_time(seeds: Iterator[int], seconds: int) -> Iterator[int]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield next(seeds)
+
+
+async def fill(server: FuzzedServer) -> None:
     """Has the server keep as many documents as it does, of about the size of the generated ones."""
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+    async with httpx.AsyncClient(headers={"Authorization": server.token}, timeout=60) as client:
         for number in range(DOCUMENTS_MAX):
             fields = " ".join(f"a{number}_{index}: createdAt" for index in range(60))
             for _ in range(2):
-                await client.post(url, json={"query": f"{{ funds(first: 1) {{ nodes {{ {fields} }} }} }}"})
+                await client.post(server.url, json={"query": f"{{ funds(first: 1) {{ nodes {{ {fields} }} }} }}"})
 
 
-async def run_schemathesis(port: int, token: str, seconds: int) -> int:
-    """One run of schemathesis's command line; its exit status."""
+async def run_schemathesis(server: FuzzedServer, seconds: int) -> bool:
+    """Whether one run of schemathesis's command line finds nothing."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{port}/graphql"),
-        *("--header", f"Authorization: Bearer {token}"),
+        *(sys.executable, "-m", "schemathesis.cli", "run", server.url),
+        *("--header", f"Authorization: {server.token}"),
         *("--checks", "is_explained", "--phases", "fuzzing", "--max-time", str(max(1, seconds))),
         *("--max-examples", "1000000", "--continue-on-failure", "--suppress-health-check", "all"),
         env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks"},
     )
-    return await process.wait()
+    return await process.wait() == 0
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        print(line, flush=True)  # noqa: T201
 
 
 def main() -> None:
@@ -80,7 +99,7 @@ def main() -> None:
         state_directory = Path(directory) / "state"
         try:
             with embedded.start(state_directory) as cluster:
-                sys.exit(asyncio.run(fuzz(cluster.url, state_directory, seconds)))
+                sys.exit(0 if asyncio.run(fuzz(cluster.url, state_directory, seconds)) else 1)
         finally:
             embedded.remove(state_directory)
 

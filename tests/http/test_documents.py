@@ -1,10 +1,23 @@
-"""The cache of documents: what is asked once is not kept, what is asked again is."""
+"""The cache of documents: what is asked once is not kept, what is asked again is, as far as there is room."""
+
+import gc
+import tracemalloc
+from datetime import date
 
 import pytest
 
 from api.graphql.schema import declared_fields, schema
 from api.http import documents
-from api.http.documents import Documents
+from api.http.documents import Document, Documents
+from api.reads.compiled.statements import SHAPES_MAX
+
+SMALL = "{ a%d: __typename }"
+PAGE = "{ a%d: funds { edges { cursor node { id name companies { nodes { id stage } totalCount } } } } }"
+WIDE = "query ($a: Boolean!, $b: Boolean!) { a%d: funds { nodes { id @skip(if: $a) name @skip(if: $b) sizeCents } } }"
+FRAGMENTS = (
+    f"{{ {' '.join(f'a%d_{number}: funds {{ edges {{ node {{ ...F }} }} }}' for number in range(20))} }}"
+    " fragment F on Fund { id name companies { edges { cursor node { id name stage createdAt } } } }"
+)
 
 
 def new_documents() -> Documents:
@@ -56,3 +69,77 @@ def test_no_more_is_remembered_of_what_was_asked_once_than_the_limit(monkeypatch
     # The third made the first two forgotten.
     assert kept.get(texts[0]) is not kept.get(texts[0])
     assert kept.get(texts[0]) is kept.get(texts[0])
+
+
+def plan_all(document: Document) -> None:
+    """Makes the plans of a query with all values that its variables can have, and writes their statements."""
+    [operation] = document.operations
+    names = [definition.variable.name.value for definition in operation.plans.operation.variable_definitions or ()]
+    for number in range(2 ** len(names)):
+        given = {name: bool(number >> bit & 1) for bit, name in enumerate(names)}
+        variables = operation.plans.variables.read(given)
+        assert variables is not None
+        plan = operation.plans.get(variables)
+        assert plan is not None
+        wanted = plan.wanted(variables, date(2026, 1, 1))
+        for statements in plan.statements.values():
+            statements.get(wanted, 1)
+
+
+@pytest.mark.parametrize("text", [SMALL, PAGE, WIDE, FRAGMENTS, "{ a%d: nothing }", "{ a%d"])
+def test_what_a_document_weighs_is_about_what_it_takes(text: str) -> None:
+    kept, count = new_documents(), 30
+
+    def keep(number: int) -> None:
+        asked = text.replace("%d", str(number))
+        document = [kept.get(asked) for _ in range(2)][1]
+        if document.operations:
+            plan_all(document)
+
+    keep(count)
+    gc.collect()
+    tracemalloc.start()
+    before = kept._bytes
+    for number in range(count):
+        keep(number)
+    gc.collect()
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.5 * taken < kept._bytes - before < 2 * taken
+
+
+def test_plans_push_out_what_was_asked_least_recently(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = new_documents()
+    small, wide = ([kept.get(text % 1) for _ in range(2)][1] for text in (SMALL, WIDE))
+    monkeypatch.setattr(documents, "KEPT_BYTES_MAX", kept._bytes)
+    plan_all(wide)
+    # The plans of the one have taken all the room that there was, its own too.
+    assert kept.get(SMALL % 1) is not small
+    assert kept.get(WIDE % 1) is not wide
+
+
+def test_what_is_pushed_out_weighs_nothing_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = new_documents()
+    monkeypatch.setattr(documents, "DOCUMENTS_MAX", 1)
+    first, second = ([kept.get(text % 1) for _ in range(2)][1] for text in (WIDE, SMALL))
+    assert kept._bytes == second.weight.bytes
+    plan_all(first)
+    assert kept._bytes == second.weight.bytes
+
+
+def test_statements_beyond_those_that_are_kept_weigh_nothing() -> None:
+    kept = new_documents()
+    text = "query ($filter: FundFilter) { funds(filter: $filter) { nodes { name } } }"
+    [operation] = [kept.get(text) for _ in range(2)][1].operations
+    filters = {"status": ["ACTIVE"], "vintageYear": [1], "vintageYearMin": 1, "vintageYearMax": 1, "strategy": ["s"]}
+    filters |= {"currency": ["USD"], "nameContains": "n"}
+    weights = set()
+    for number in range(2 ** len(filters)):
+        chosen = {name: value for bit, (name, value) in enumerate(filters.items()) if number >> bit & 1}
+        variables = operation.plans.variables.read({"filter": chosen})
+        assert variables is not None
+        plan = operation.plans.get(variables)
+        assert plan is not None
+        plan.statements[0].get(plan.wanted(variables, date(2026, 1, 1)), 1)
+        weights.add(kept._bytes)
+    assert len(weights) == SHAPES_MAX

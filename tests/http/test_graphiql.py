@@ -116,6 +116,7 @@ async def test_session_hands_out_the_demo_token_and_the_examples() -> None:
         "Preview a reallocation",
         "Portfolio",
         "Viewer",
+        "Follow reallocations: run this, and commit one",
     ]
 
 

@@ -1,6 +1,7 @@
 """The GraphiQL page in headless Chromium: under its policy on a small schema, and every tab of the real demo."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -8,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import uvicorn
 from graphql import build_schema, graphql
@@ -22,6 +24,7 @@ from tests.processes import free_port, serving
 
 TOKEN = "demo-token"
 OPERATION_NAME_MILLISECONDS = 1000
+FOLLOWED_MILLISECONDS = 200
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMIUM_ARGUMENTS = (
     "--headless",
@@ -126,7 +129,7 @@ async def test_browser_runs_an_example_under_the_policy(page: Page, origin: str)
     complaints = watch(page, origin)
     await page.goto(f"{origin}/graphiql")
     await expect(page.locator(".graphiql-tab-button")).to_have_text(
-        ["Funds", "PreviewReallocation", "Portfolio", "Viewer"]
+        ["Funds", "PreviewReallocation", "Portfolio", "Viewer", "FollowReallocations"]
     )
     assert await editor_text(page, ".graphiql-query-editor") == f"# Funds\n\n{FUNDS.query}"
     headers = page.locator(".graphiql-editor-tool .graphiql-editor:not(.hidden)")
@@ -181,7 +184,7 @@ async def test_browser_keeps_tabs_but_no_token_across_a_reload(page: Page, origi
     await page.reload()
 
     await expect(page.locator(".graphiql-tab-active")).to_contain_text("PreviewReallocation")
-    await expect(page.locator(".graphiql-tab-button")).to_have_count(4)
+    await expect(page.locator(".graphiql-tab-button")).to_have_count(5)
     headers = page.locator(".graphiql-editor-tool .graphiql-editor:not(.hidden)")
     await expect(headers).to_contain_text(f'"Authorization": "Bearer {TOKEN}"')
     assert complaints == []
@@ -207,4 +210,40 @@ async def test_browser_runs_every_tab_against_the_demo(page: Page, database_url:
             await page.locator(".graphiql-execute-button").click()
             await expect(page.locator(".result-window")).to_contain_text(text)
             assert '"errors"' not in await editor_text(page, ".result-window")
+        await page.get_by_role("tab", name="FollowReallocations").click()
+        await page.wait_for_timeout(OPERATION_NAME_MILLISECONDS)
+        await page.locator(".graphiql-execute-button").click()
+        await shows_what_is_committed(page, origin, "First")
+        await shows_what_is_committed(page, origin, "Second")
+        await page.locator(".graphiql-execute-button").click()
+        await expect(page.locator(".graphiql-spinner")).to_have_count(0)
         assert complaints == []
+
+
+async def shows_what_is_committed(page: Page, origin: str, reason: str) -> None:
+    """Commits until the page shows it: what is committed before the page follows does not come."""
+    shown = page.locator(".result-window").get_by_text(f'"{reason}"')
+    async with asyncio.timeout(30):
+        while not await shown.count():
+            await commit_what_the_page_previews(origin, reason)
+            await page.wait_for_timeout(FOLLOWED_MILLISECONDS)
+
+
+COMMIT = """
+mutation ($input: CommitReallocationInput!) { commitReallocation(input: $input) { userErrors { message } } }
+"""
+
+
+async def commit_what_the_page_previews(origin: str, reason: str) -> None:
+    """Commits the reallocation of the page's example, as the page's own user."""
+    async with httpx.AsyncClient(base_url=origin) as client:
+        session = (await client.get("/graphiql/session.json")).json()
+        (given,) = [
+            json.loads(example["variables"])["input"] for example in session["examples"] if example["variables"]
+        ]
+        response = await client.post(
+            "/graphql",
+            json={"query": COMMIT, "variables": {"input": {**given, "reason": reason}}},
+            headers={"Authorization": f"Bearer {session['token']}"},
+        )
+        assert response.json()["data"]["commitReallocation"]["userErrors"] == []

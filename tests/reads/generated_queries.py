@@ -23,7 +23,16 @@ from graphql import (
 DEPTH_MAX = 7
 FIELDS_MAX = 40
 UNCOMPILED_ROOTS = frozenset(
-    {"viewer", "organization", "auditVerification", "capitalState", "wacc", "waccAverage", "waccTrend"}
+    {
+        "viewer",
+        "organization",
+        "auditVerification",
+        "eventCursor",
+        "capitalState",
+        "wacc",
+        "waccAverage",
+        "waccTrend",
+    }
 )
 
 PAGING = frozenset({"first", "after", "last", "before"})

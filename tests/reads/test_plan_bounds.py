@@ -283,9 +283,9 @@ def test_documents_are_kept_up_to_their_number(text: str) -> None:
     assert len(kept._documents) == DOCUMENTS_MAX
 
 
-def test_documents_are_kept_up_to_their_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_are_kept_up_to_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     # graphql-core takes a second for a few million characters.
-    monkeypatch.setattr("api.http.documents.DOCUMENT_CHARACTERS_MAX", 1_000_000)
+    monkeypatch.setattr("api.http.documents.KEPT_BYTES_MAX", 1_000_000)
     kept, comment = documents(), "#" * 50_000
     for number in range(30):
         for _ in range(2):

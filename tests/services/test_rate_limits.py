@@ -118,6 +118,37 @@ async def test_callers_have_a_bucket_each(server: RunningServer) -> None:
     assert await server.owner.fetchval("SELECT count(*) FROM rate_limits") == len(callers)
 
 
+async def test_buckets_that_are_full_again_are_forgotten(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "FORGETS_EVERY", 1)
+    limits = RateLimits(server.database, PER_MINUTE)
+    for user_id in range(5):
+        await spend(limits, caller(server, user_id), PER_MINUTE)
+    await spend(limits, caller(server, 1, "beta"), 1)
+    await server.owner.execute("UPDATE rate_limits SET refilled_at = now() - interval '61 s' WHERE caller <> 'user 2'")
+    await spend(limits, caller(server, 9), 1)
+    kept = "SELECT caller FROM rate_limits WHERE organization_id = $1 ORDER BY caller"
+    alpha = [row["caller"] for row in await server.owner.fetch(kept, server.organization_ids["alpha"])]
+    assert alpha == ["user 2", "user 9"]
+    assert await server.owner.fetchval(kept, server.organization_ids["beta"]) == "user 1"
+    # Who was forgotten has all there is, and not more.
+    limits._leases.clear()
+    assert await spent(limits, caller(server, 3), PER_MINUTE)
+    assert not await spent(limits, caller(server, 3), PER_MINUTE)
+
+
+async def test_clearing_away_waits_for_nobody(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "FORGETS_EVERY", 1)
+    limits = RateLimits(server.database, PER_MINUTE)
+    await spend(limits, caller(server), 1)
+    await server.owner.execute("UPDATE rate_limits SET refilled_at = now() - interval '1 day'")
+    async with server.owner.transaction():
+        await server.owner.execute("SELECT 1 FROM rate_limits FOR UPDATE")
+        await spend(limits, caller(server, 2), 1)
+    assert await server.owner.fetchval("SELECT count(*) FROM rate_limits") == 2
+
+
 async def test_no_limit_is_no_bucket(server: RunningServer) -> None:
     limits = RateLimits(server.database, 0)
     assert limits.take(caller(server), 10**12)

@@ -1,7 +1,7 @@
 """GraphQL over WebSockets: the protocol graphql-transport-ws, several operations on one socket."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, MutableMapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +53,10 @@ class WebSocketEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one socket until it is closed."""
+        with suppress(OSError):
+            await self._answer(scope, receive, _as_long_as_open(send))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         CLIENT.set(scope.get("client"))
         headers = headers_of(scope)
@@ -77,6 +81,18 @@ class WebSocketEndpoint:
         if origin is None or origin in self.origins:
             return True
         return origin != "null" and urlsplit(origin).netloc == header(headers, b"host")
+
+
+def _as_long_as_open(send: Send) -> Send:
+    """Raises ConnectionError where uvicorn has closed the socket: it does so by itself for a frame that is no frame."""
+
+    async def send_if_open(message: MutableMapping[str, Any]) -> None:
+        try:
+            await send(message)
+        except RuntimeError as error:
+            raise ConnectionError("the socket is closed") from error
+
+    return send_if_open
 
 
 class _Socket:

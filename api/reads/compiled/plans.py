@@ -16,6 +16,7 @@ from api.reads.compiled.selection import Selection, UnsupportedError, condition_
 from api.reads.compiled.shaping import Shaper
 from api.reads.compiled.statements import ConnectionStatements, RowStatements, Wanted
 from api.reads.compiled.variables import Variables
+from api.reads.compiled.weight import FIELD_BYTES, Weight
 from api.reads.declarations import BatchSelect, Order
 from api.reads.pages import PageRequest, page_request
 
@@ -72,6 +73,7 @@ class OperationPlans:
     declared: DeclaredFields
     document: DocumentNode
     operation: OperationDefinitionNode
+    weight: Weight = field(default_factory=Weight)
     variables: Variables = field(init=False)
     _conditions: frozenset[str] = field(init=False)
     _variants: dict[tuple[Any, ...], Plan | None] = field(default_factory=dict)
@@ -109,6 +111,8 @@ class OperationPlans:
             for definition in self.document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
+        # What is not kept after all weighs nothing.
+        weight = self.weight if len(self._variants) < VARIANTS_MAX else Weight()
         selection = Selection(self.schema, fragments, conditions)
         compiler = Compiler(self.schema, self.declared, selection)
         collected = selection.collect([self.operation.selection_set], query_type)
@@ -122,17 +126,18 @@ class OperationPlans:
         functions = _functions(roots, compiler.deferred)
         has_fixed_shape = None not in fixed and not compiler.batches
         statements = {
-            number: ConnectionStatements(root.connection, has_fixed_shape=has_fixed_shape)
+            number: ConnectionStatements(root.connection, has_fixed_shape=has_fixed_shape, weight=weight)
             for number, root in enumerate(roots)
             if isinstance(root, nodes.RootConnection)
         }
         rows = {
-            (number, type_name): RowStatements(entity, layout)
+            (number, type_name): RowStatements(entity, layout, weight)
             for number, root in enumerate(roots)
             if isinstance(root, nodes.RootRow | nodes.RootRows)
             for type_name, (entity, layout, _) in root.by_type.items()
         }
         actions = frozenset(compiler.actions)
+        weight.add(FIELD_BYTES * selection.written_out)
         return Plan(
             roots,
             compiler.connections,

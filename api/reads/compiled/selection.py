@@ -44,12 +44,15 @@ class Selection:
         self._fragments = fragments
         self._conditions = conditions
         self._budget = fields_max
+        self.written_out = 0
+        """How many fields have been given, those of a fragment each time."""
         self._collected: dict[Any, Collected] = {}
 
     def collect(self, selection_sets: Sequence[SelectionSetNode | None], type_: GraphQLObjectType) -> Collected:
         """The fields that are selected of an object of this type. Each fragment is looked at once a level."""
         key: Any = (type_.name, *map(id, selection_sets))
         if key in self._collected:
+            self.written_out += len(self._collected[key])
             return self._collected[key]
         collected: Collected = {}
         seen: set[str] = set()
@@ -57,6 +60,7 @@ class Selection:
             if selection_set is not None:
                 self._add(selection_set, type_, collected, seen)
         self._collected[key] = collected
+        self.written_out += len(collected)
         return collected
 
     def _add(

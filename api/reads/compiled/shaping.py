@@ -14,7 +14,8 @@ from api.reads import cursors
 from api.reads.compiled import nodes
 from api.reads.global_ids import encode
 
-GLOBAL_IDS_MAX = 65_536
+GLOBAL_IDS_MAX = 16_384
+"""For each type: 250 bytes each, 4 MB in all."""
 
 
 class DeviationError(Exception):

@@ -15,6 +15,7 @@ from api.reads.compiled.nodes import (
     TextRows,
     TextTotal,
 )
+from api.reads.compiled.weight import STATEMENT_BYTES, Weight
 from api.reads.declarations import BatchSelect, Entity
 from api.reads.pages import (
     PageRequest,
@@ -174,6 +175,7 @@ class ConnectionStatements:
 
     connection: Connection
     has_fixed_shape: bool
+    weight: Weight = field(default_factory=Weight)
     _kept: dict[Any, tuple[str, list[tuple[str, int]]]] = field(default_factory=dict)
 
     def get(self, wanted: Wanted, organization_id: int) -> tuple[str, list[Any]]:
@@ -191,7 +193,7 @@ class ConnectionStatements:
             sql = f"SELECT ARRAY({rows}), ({writer.count(self.connection)})"
         else:
             sql = writer.select(self.connection, is_array=False)
-        _keep(self._kept, shape, sql, writer)
+        _keep(self._kept, shape, sql, writer, self.weight)
         return sql, writer.parameters
 
 
@@ -201,6 +203,7 @@ class RowStatements:
 
     entity: Entity
     layout: Layout
+    weight: Weight = field(default_factory=Weight)
     _kept: dict[Any, tuple[str, list[tuple[str, int]]]] = field(default_factory=dict)
 
     def one(self, wanted: Wanted, organization_id: int, row_id: Any) -> tuple[str, list[Any]]:
@@ -224,7 +227,7 @@ class RowStatements:
             sql = self._write(writer, f"= {writer.parameters.add(ids, self.entity.id_type)}")
         else:
             sql = self._write(writer, f"= ANY ({writer.parameters.add(ids, f'{self.entity.id_type}[]')})")
-        _keep(self._kept, shape, sql, writer)
+        _keep(self._kept, shape, sql, writer, self.weight)
         return sql, writer.parameters
 
     def _write(self, writer: Writer, wanted: str) -> str:
@@ -235,10 +238,13 @@ class RowStatements:
         )
 
 
-def _keep(kept: dict[Any, tuple[str, list[tuple[str, int]]]], shape: Any, sql: str, writer: Writer) -> None:
+def _keep(
+    kept: dict[Any, tuple[str, list[tuple[str, int]]]], shape: Any, sql: str, writer: Writer, weight: Weight
+) -> None:
     """Keeps a statement for its shape, unless there are many already, or it is long and not the first."""
     if not kept or (len(kept) < SHAPES_MAX and len(sql) <= KEPT_CHARACTERS_MAX):
         kept[shape] = (sql, writer.sources)
+        weight.add(STATEMENT_BYTES * len(sql))
 
 
 def joins(layout: Layout) -> str:

@@ -20,6 +20,7 @@ SELECT head.sequence AS last,
     AS first
 FROM audit_heads AS head WHERE head.organization_id = $1
 """
+_END = "SELECT sequence FROM audit_heads WHERE organization_id = $1"
 # Only what says whether a follower wants the event, and where it is found: bodies may be long.
 _ENTRIES = """
 SELECT event.sequence, event.id, event.kind, event.action, event.subject_id,
@@ -98,6 +99,13 @@ def decode_cursor(organization_id: int, cursor: str) -> int:
             raise ValueError("not as it was given out")
     except (binascii.Error, ValueError, TypeError):
         raise BadUserInput("after: this is not a cursor of this server.") from None
+    return sequence
+
+
+async def end_of_log(snapshot: Snapshot) -> int:
+    """The last sequence of the log of the snapshot's organization, as that snapshot has it."""
+    (row,) = await snapshot.fetch(_END, snapshot.organization_id)
+    sequence: int = row["sequence"]
     return sequence
 
 

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from api.domain.access import Role
+from api.http.live.frames import BoundedSocket
 from tests.server import RunningServer
 
 SECONDS_MAX = 20
@@ -166,7 +167,7 @@ async def listening(server: RunningServer) -> AsyncIterator[LiveServer]:
             app,
             lifespan="off",
             http="httptools",
-            ws="websockets-sansio",
+            ws=BoundedSocket,
             ws_max_size=server.settings.body_bytes_max,
             log_config=None,
             timeout_graceful_shutdown=1,
