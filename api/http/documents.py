@@ -238,11 +238,15 @@ def _unread(text: str) -> Weight:
     return Weight(2 * DOCUMENT_BYTES + len(text))
 
 
+def brief(message: str) -> str:
+    """The message, or its beginning where it is long."""
+    return message if len(message) <= MESSAGE_CHARACTERS_MAX else f"{message[:MESSAGE_CHARACTERS_MAX]}..."
+
+
 def _clients_error(error: GraphQLError) -> GraphQLError:
     """The error without what a scalar's own parser raised: a literal that it fails on is the client's fault."""
     if error.original_error is None or isinstance(error.original_error, GraphQLError):
-        if len(error.message) > MESSAGE_CHARACTERS_MAX:
-            error.message = f"{error.message[:MESSAGE_CHARACTERS_MAX]}..."
+        error.message = brief(error.message)
         return error
     return GraphQLError("This value cannot be read.", error.nodes)
 

@@ -16,7 +16,7 @@ from api.db.pools import Database, Snapshot, Statement
 from api.errors import QueryTooComplex, Refused, RequestError, TimedOut, TryAgain
 from api.graphql.context import Context, People, SignedIn
 from api.http.deadlines import Deadlines
-from api.http.documents import UNFIT, Document, Operation
+from api.http.documents import UNFIT, Document, Operation, brief
 from api.http.requests import GraphQLRequest
 from api.reads.compiled.execution import run
 from api.services.commands import Writer
@@ -276,7 +276,7 @@ def failed(error: Exception, request_id: str) -> Result:
 def format_error(error: GraphQLError, request_id: str, code: str = "BAD_USER_INPUT") -> dict[str, Any]:
     """An error as it goes into the response; what is not the client's fault is masked, and logged in full."""
     original = error.original_error
-    formatted: dict[str, Any] = {"message": error.message}
+    formatted: dict[str, Any] = {"message": brief(error.message)}
     fault = fault_of(original)
     if isinstance(original, RequestError):
         code = original.code

@@ -12,6 +12,7 @@ from api.http import plain_documents, validation
 from api.http.document_limits import FRAGMENT_PAIRS_MAX, LINES_MAX
 from api.http.documents import MESSAGE_CHARACTERS_MAX, Document, Documents
 from api.http.plain_documents import is_plainly_valid
+from tests.server import RunningServer
 
 NAMES = [first + second for first in string.ascii_letters for second in string.ascii_letters]
 UNKNOWN = " ".join(f"{name}: 1" for name in NAMES[:110])
@@ -109,3 +110,25 @@ def test_lines_are_limited_for_places_of_errors_are_counted_in_them(line: str) -
     document = read(f"{{ __typename {line * LINES_MAX} }}")
     assert document.error_code == "QUERY_TOO_COMPLEX"
     assert document.errors[0].message == "The document has 10001 lines; at most 10000."
+
+
+def test_variables_are_read_up_to_their_second_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Counter[str] = Counter()
+    make = GraphQLError.__init__
+
+    def counted(error: GraphQLError, *arguments: Any, **named: Any) -> None:
+        made["errors"] += 1
+        make(error, *arguments, **named)
+
+    document = read("query ($f: FundFilter) { funds(filter: $f) { totalCount } }")
+    monkeypatch.setattr(GraphQLError, "__init__", counted)
+    assert document.operations[0].plans.variables.read({"f": {"status": ["ACTIV"] * 1_000}}) is None
+    assert made["errors"] < 10
+
+
+async def test_messages_about_variables_are_short(server: RunningServer) -> None:
+    query = "query ($f: FundFilter) { funds(filter: $f) { totalCount } }"
+    for given in ({"status": ["x" * 100_000]}, {f"{n}{'k' * 5_000}": 1 for n in range(60)}):
+        answer = await server.execute(query, {"f": given})
+        assert (answer.status, set(answer.codes)) == (400, {"BAD_USER_INPUT"})
+        assert all(len(error["message"]) <= MESSAGE_CHARACTERS_MAX + 3 for error in answer.body["errors"])
