@@ -27,6 +27,14 @@ class Introspection(StrEnum):
     EVERYBODY = "everybody"
 
 
+class Metrics(StrEnum):
+    """Who may read ``/metrics``; ``loopback``: what runs on the same machine."""
+
+    OFF = "off"
+    LOOPBACK = "loopback"
+    EVERYBODY = "everybody"
+
+
 PASSWORD_MEMORY_KIB_IN_PRODUCTION = 7_168
 """The least memory that OWASP advises for argon2id."""
 
@@ -126,6 +134,10 @@ class Settings(BaseSettings):
     """The origins, separated by commas, whose pages browsers let read what is answered."""
     introspection: Annotated[Introspection | None, BeforeValidator(_lowercased)] = None
     """Empty: everybody in development, those signed in in production."""
+    public_host: str | None = Field(default=None, pattern=r"^[^/\s]+$")
+    """The name under which browsers reach the server's own pages. Empty: the one that ``serve`` listens on."""
+    metrics: Annotated[Metrics | None, BeforeValidator(_lowercased)] = None
+    """Empty: everybody in development, the same machine in production."""
     trusted_documents: Path | None = None
     """A JSON file of registered documents by their ids."""
     trusted_documents_only: bool = False
@@ -147,6 +159,13 @@ class Settings(BaseSettings):
         if self.introspection is not None:
             return self.introspection
         return Introspection.SIGNED_IN if self.in_production else Introspection.EVERYBODY
+
+    @property
+    def metrics_for(self) -> Metrics:
+        """Who may read the metrics."""
+        if self.metrics is not None:
+            return self.metrics
+        return Metrics.LOOPBACK if self.in_production else Metrics.EVERYBODY
 
     @property
     def uses_embedded_database(self) -> bool:

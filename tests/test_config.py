@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from api.config import Environment, Introspection, Settings, load_settings
+from api.config import Environment, Introspection, Metrics, Settings, load_settings
 from api.errors import ConfigurationError
 from api.http.app import create_app
 from api.http.tokens import Tokens
@@ -150,6 +150,27 @@ def test_production_keeps_its_schema_for_those_signed_in(
 ) -> None:
     settings = loaded(monkeypatch, ENVIRONMENT=environment, INTROSPECTION=value)
     assert settings.introspection_for is expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "value", "expected"),
+    [
+        ("development", "", Metrics.EVERYBODY),
+        ("production", "", Metrics.LOOPBACK),
+        ("production", "Everybody", Metrics.EVERYBODY),
+        ("development", "OFF", Metrics.OFF),
+    ],
+)
+def test_production_keeps_its_metrics_on_the_machine(
+    monkeypatch: pytest.MonkeyPatch, environment: str, value: str, expected: Metrics
+) -> None:
+    assert loaded(monkeypatch, ENVIRONMENT=environment, METRICS=value).metrics_for is expected
+
+
+def test_public_host_is_a_name_and_no_address_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loaded(monkeypatch, PUBLIC_HOST="own.example").public_host == "own.example"
+    with pytest.raises(ConfigurationError, match="TRANCHE_PUBLIC_HOST"):
+        loaded(monkeypatch, PUBLIC_HOST="https://own.example")
 
 
 @pytest.mark.parametrize("level", ["debug", "INFO", "Warning", "error"])

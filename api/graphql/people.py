@@ -7,7 +7,7 @@ import strawberry
 from pydantic import TypeAdapter
 
 from api import tables
-from api.errors import Refused
+from api.errors import ErrorCode, Problem, Refused, invalid
 from api.graphql.connections import Connection
 from api.graphql.context import Info
 from api.graphql.declare import column, connection, entity, load, to_one
@@ -20,6 +20,10 @@ from api.services import people, sessions
 from api.services.passwords import LENGTH_MAX, LENGTH_MIN, check_new_password
 from api.services.sign_in import Attempt
 
+PASSWORD_IS_KNOWN = (
+    "Your password was set with another organization's invitation, whose token somebody else had as well. "
+    "Change it first, with changePassword."
+)
 _ID = TypeAdapter(int)
 
 
@@ -171,7 +175,8 @@ class PeopleMutation:
         return RevokeInvitationPayload(invitation=await load(info, "Invitation", invitation_id))
 
     @strawberry.mutation(
-        description="Makes the invited person a member, with a new password where they have none. Needs no token."
+        description="Makes the invited person a member. Somebody who has an account signs in to it first and sends the "
+        "access token; somebody who has none needs no token, and gets an account with this password."
     )
     async def accept_invitation(
         self, info: Info, input: Annotated[AcceptInvitationInput, strawberry.argument(description="The invitation.")]
@@ -179,6 +184,10 @@ class PeopleMutation:
         """Makes the invited person a member."""
         context = info.context
         try:
+            # First of all, so that it tells nothing of whose the invitation is.
+            problems = check_new_password(input.password)
+            if problems:
+                raise Refused(problems)
             found = await people.find_invitation(context.database, input.token)
             password_hash = await _password_for(info, found, input.password)
             await context.writer.run(
@@ -239,22 +248,25 @@ class PeopleMutation:
 
 
 async def _password_for(info: Info, found: people.FoundInvitation, password: str) -> str | None:
-    """The hash of the password to set, or None where it is the one that the address has already; raises Refused.
+    """The hash of the password to set, or None where the address has an account; raises Refused.
 
-    Whoever made the invitation holds its token too. So it never sets the password of an account that opens something
-    already: that takes the password of the account, or else the operator.
+    Whoever made the invitation holds its token too. So it opens no account: somebody who has one is signed in to it,
+    or, being a member of nothing any more, shows its password. Anybody else hears what a wrong token is told.
     """
-    context = info.context
+    context, signed_in = info.context, info.context.signed_in
     sign_ins = people_of(context).sign_ins
+    if not found.has_password and not found.was_member:
+        with sign_ins.passwords.place(context.network):
+            return await sign_ins.passwords.hash(password)
+    is_theirs = signed_in is not None and signed_in.principal.user_id == found.user_id
+    if not is_theirs and (found.is_member or not found.has_password):
+        raise people.not_open()
     if found.has_password:
         attempt = Attempt(found.email, password, context.network, context.request_id)
-        if await sign_ins.check(attempt) is None:
-            raise people.wrong_password()
-        return None
-    if found.is_member_somewhere:
-        raise people.wrong_password()
-    problems = check_new_password(password)
-    if problems:
-        raise Refused(problems)
-    with sign_ins.passwords.place(context.network):
-        return await sign_ins.passwords.hash(password)
+        if await sign_ins.check(attempt) != found.user_id:
+            raise (
+                Refused([invalid("password", "This is not your present password.")]) if is_theirs else people.not_open()
+            )
+        if found.is_password_known:
+            raise Refused([Problem(ErrorCode.INVALID_TRANSITION, PASSWORD_IS_KNOWN, ("password",))])
+    return None

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from types import FrameType
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 from starlette.types import Receive, Scope, Send
 
 from api import metrics
-from api.config import Settings, load_settings
+from api.config import Introspection, Metrics, Settings, load_settings
 from api.db.event_bus import EventBus
 from api.db.pools import Database, PoolLimits
 from api.errors import ConfigurationError
@@ -25,7 +25,7 @@ from api.http.cross_origin import CrossOrigin
 from api.http.documents import Documents
 from api.http.endpoint import Edge, GraphQLEndpoint
 from api.http.graphiql import graphiql_routes
-from api.http.health import readiness
+from api.http.health import is_on_this_machine, readiness
 from api.http.live.answers import Answers
 from api.http.live.perform import Perform
 from api.http.live.streams import Streams
@@ -91,6 +91,7 @@ def create_app(settings: Settings) -> Application:
                 Writer(database, settings.idempotency_days, bus),
                 settings.compiled_queries,
                 hides_suggestions=settings.hides_suggestions,
+                hides_schema=settings.introspection_for is not Introspection.EVERYBODY,
                 people=people,
                 limits=OperationLimits(settings.cost_max, settings.operation_seconds_max),
                 rates=RateLimits(database, settings.cost_per_minute),
@@ -106,7 +107,7 @@ def create_app(settings: Settings) -> Application:
             app.sockets = WebSocketEndpoint(
                 Perform(answers, documents, edge.persisted),
                 authenticator,
-                origins=settings.cors_origins,
+                cross_origin=edge.cross_origin,
                 limits=SocketLimits(message_bytes_max=settings.body_bytes_max),
             )
             yield
@@ -121,9 +122,12 @@ def create_app(settings: Settings) -> Application:
     app.safely = SafeAnswers(super(Application, app).__call__, edge.headers)
     answer_errors_as_json(app)
     _add_health(app)
+    _add_metrics(app, settings.metrics_for)
     if not settings.in_production:
         app.router.routes.extend(
-            demo_session.routes(tokens, app.state) if settings.demo else graphiql_routes(demo_token=lambda: None)
+            demo_session.routes(tokens, app.state, edge.cross_origin)
+            if settings.demo
+            else graphiql_routes(demo_token=lambda: None)
         )
     return app
 
@@ -175,7 +179,7 @@ def _stop_streams_on_signals(app: Application) -> None:
 def _edge(settings: Settings) -> Edge:
     """What the settings say of the edge; raises ConfigurationError for a manifest that cannot be read."""
     trusted = read_trusted_documents(settings.trusted_documents) if settings.trusted_documents else None
-    cross_origin = CrossOrigin(settings.cors_origins)
+    cross_origin = CrossOrigin(settings.cors_origins, settings.public_host)
     return Edge(
         body_bytes_max=settings.body_bytes_max,
         batch_requests_max=settings.batch_requests_max,
@@ -197,7 +201,7 @@ def passwords_of(settings: Settings) -> Passwords:
 
 
 def _people(settings: Settings, database: Database, tokens: Tokens) -> People:
-    lifetimes = Lifetimes(settings.session_days, settings.session_idle_hours)
+    lifetimes = Lifetimes(settings.session_days, settings.session_idle_hours, tokens.refresh_key)
     return People(SignIns(database, passwords_of(settings)), lifetimes, tokens.issue_for_session)
 
 
@@ -223,8 +227,12 @@ def _add_health(app: FastAPI) -> None:
         is_ready = set(checks.values()) == {"ok"}
         return _json({"status": "ok" if is_ready else "unavailable", **checks}, 200 if is_ready else 503)
 
+
+def _add_metrics(app: FastAPI, readers: Metrics) -> None:
     @app.api_route("/metrics", methods=["GET", "HEAD"])
-    async def prometheus() -> Response:
+    async def prometheus(request: Request) -> Response:
+        if readers is Metrics.OFF or (readers is Metrics.LOOPBACK and not is_on_this_machine(request)):
+            raise HTTPException(404)
         registry: CollectorRegistry | None = None
         if metrics.IS_MULTIPROCESS:
             registry = CollectorRegistry()

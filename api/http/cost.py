@@ -10,17 +10,11 @@ from typing import Any
 from graphql import (
     FieldNode,
     FragmentDefinitionNode,
-    GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
-    IntValueNode,
-    ListValueNode,
-    NullValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    ValueNode,
-    VariableNode,
     get_named_type,
     get_nullable_type,
     is_abstract_type,
@@ -28,14 +22,20 @@ from graphql import (
     is_list_type,
 )
 
+from api.http.introspection_cost import introspection_price
+from api.http.list_sizes import (
+    LIST_SIZE,
+    LIST_SIZES,
+    LISTS_AS_GIVEN,
+    Given,
+    ListLength,
+    PageSize,
+    size_of,
+)
 from api.reads.compiled.selection import Selection, condition_variables
 from api.reads.compiled.variables import NO_VARIABLES
-from api.reads.pages import NODES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 
-LIST_SIZE = 20
-"""How many objects a list is taken to hold whose size no argument says."""
 MUTATION_PRICE = 10
-INTROSPECTION_PRICE = 100
 COUNT_PRICE = 1
 VERIFICATION_PRICE = 1_000
 CAPITAL_PRICE = 100
@@ -52,54 +52,6 @@ VARIANTS_MAX = 16
 
 _COLLECTED_MAX = 1_000_000
 """As good as none: the document's limits bound it, and only an abstract type makes more of its fields."""
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """An argument's value: known, or that of a variable, or ``value`` where the variable is left out."""
-
-    value: Any = None
-    variable: str | None = None
-
-    def of(self, coerced: Mapping[str, Any]) -> Any:
-        """The value with these variables."""
-        return self.value if self.variable is None else coerced.get(self.variable, self.value)
-
-
-@dataclass(frozen=True, slots=True)
-class PageSize:
-    """How many rows a page may hold."""
-
-    first: Given
-    last: Given
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether it is the same for all variables."""
-        return self.first.variable is None and self.last.variable is None
-
-    def of(self, coerced: Mapping[str, Any]) -> int:
-        """The size with these variables; a size that will be refused counts as the nearest that is not."""
-        size = self.last.of(coerced)
-        if size is None:
-            size = self.first.of(coerced)
-        return PAGE_SIZE_DEFAULT if size is None else min(max(int(size), 0), PAGE_SIZE_MAX)
-
-
-@dataclass(frozen=True, slots=True)
-class ListLength:
-    """How many ids are given."""
-
-    ids: Given
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether it is the same for all variables."""
-        return self.ids.variable is None
-
-    def of(self, coerced: Mapping[str, Any]) -> int:
-        """The length with these variables."""
-        return min(len(self.ids.of(coerced) or ()), NODES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +131,13 @@ class _Pricer:
     selection: Selection
     _known: dict[Any, Price] = field(default_factory=dict)
 
-    def field(self, parent: GraphQLObjectType, nodes: Sequence[FieldNode], page: PageSize | None = None) -> Price:
-        """What a field costs; ``page`` is that of the connection whose rows it may list."""
+    def field(
+        self, parent: GraphQLObjectType, nodes: Sequence[FieldNode], page: PageSize | ListLength | None = None
+    ) -> Price:
+        """What a field costs; ``page`` is that of the connection whose rows it may list, or of what is given."""
         name = nodes[0].name.value
         if name.startswith("__"):
-            return 0 if name == "__typename" else INTROSPECTION_PRICE
+            return 0 if name == "__typename" else introspection_price(self.schema, self.selection, nodes)
         definition = parent.fields[name]
         named = get_named_type(definition.type)
         if is_leaf_type(named):
@@ -191,11 +145,15 @@ class _Pricer:
         sets = [node.selection_set for node in nodes]
         own = FIELD_PRICES.get((parent.name, name), 0)
         is_list = is_list_type(get_nullable_type(definition.type))
-        size = _size(definition, nodes[0])
-        each = _sum([1, self._selected(named, sets, None if is_list else size)])
+        size = size_of(definition, nodes[0])
+        given = page if isinstance(page, ListLength) else None
         if not is_list:
-            return _sum([own, each])
-        return _sum([own, _product(size or page or LIST_SIZE, each)])
+            return _sum([own, 1, self._selected(named, sets, size or given)])
+        each = _sum([1, self._selected(named, sets, None)])
+        if (parent.name, name) in LISTS_AS_GIVEN and given is not None:
+            return _product(given, each)
+        rows = page if isinstance(page, PageSize) else None
+        return _product(size or rows or LIST_SIZES.get((parent.name, name), LIST_SIZE), each)
 
     def _selected(
         self, type_: Any, sets: Sequence[SelectionSetNode | None], page: PageSize | ListLength | None
@@ -208,39 +166,9 @@ class _Pricer:
                 price = _dearest([self._selected(one, sets, page) for one in self.schema.get_possible_types(type_)])
             else:
                 collected = self.selection.collect(sets, type_)
-                rows = page if isinstance(page, PageSize) else None
-                price = _sum(self.field(type_, nodes, rows) for nodes in collected.values())
+                price = _sum(self.field(type_, nodes, page) for nodes in collected.values())
             self._known[key] = price
         return price
-
-
-def _size(definition: GraphQLField, node: FieldNode) -> PageSize | ListLength | None:
-    """How many rows the field's arguments ask for; None where it has no such arguments."""
-    if "first" in definition.args:
-        return PageSize(_given(definition, node, "first"), _given(definition, node, "last"))
-    if "ids" in definition.args:
-        return ListLength(_given(definition, node, "ids"))
-    return None
-
-
-def _given(definition: GraphQLField, node: FieldNode, name: str) -> Given:
-    if name not in definition.args:
-        return Given()
-    default = definition.args[name].default_value
-    fallback = default if isinstance(default, int | list) else None
-    value = next((argument.value for argument in node.arguments or () if argument.name.value == name), None)
-    if value is None:
-        return Given(fallback)
-    return Given(fallback, value.name.value) if isinstance(value, VariableNode) else Given(_literal(value))
-
-
-def _literal(value: ValueNode) -> Any:
-    """What a literal comes to: a number, or a list as long as it; a list of one may be written without brackets."""
-    if isinstance(value, NullValueNode):
-        return None
-    if isinstance(value, IntValueNode):
-        return int(value.value)
-    return value.values if isinstance(value, ListValueNode) else [value]
 
 
 def _sum(prices: Any) -> Price:
@@ -264,7 +192,7 @@ def _product(size: PageSize | ListLength | int, price: Price) -> Price:
         return Sum(0, ((size, price),))
     if isinstance(price, int):
         return size * price
-    return Sum(0, ((PageSize(Given(), Given(size)), price),))
+    return Sum(0, ((ListLength(Given(size), most=size), price),))
 
 
 def _dearest(prices: Sequence[Price]) -> Price:

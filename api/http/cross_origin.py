@@ -6,7 +6,9 @@ in ``TRANCHE_CORS_ORIGINS`` alone. So a request is taken when it carries somethi
 preflight. A POST always does: its body is application/json or is not read.
 """
 
+import ipaddress
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from api.http.requests import MEDIA_TYPE_GRAPHQL, MEDIA_TYPE_JSON, BadRequest, Headers, header, is_json, media_ranges
 
@@ -36,10 +38,15 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 
 class CrossOrigin:
-    """What pages of other origins may do. ``origins`` are exact: scheme, host and port."""
+    """What pages of other origins may do. ``origins`` are exact: scheme, host and port.
 
-    def __init__(self, origins: Sequence[str] = ()) -> None:
+    ``public_host`` is the name under which browsers reach the server's own pages, if it has one.
+    """
+
+    def __init__(self, origins: Sequence[str] = (), public_host: str | None = None) -> None:
         self._origins = frozenset(origin.encode() for origin in origins)
+        hosts = [urlsplit(origin).netloc for origin in origins] + ([public_host] if public_host else [])
+        self._names = frozenset(map(name_of, hosts))
         self.for_all = ((b"vary", b"Origin"),) if origins else ()
         """On every answer: caches must not hand one origin's permission to another."""
 
@@ -80,9 +87,43 @@ class CrossOrigin:
         message = f"A page of another site could have sent this (CSRF). Send a POST, or one of the headers {names}."
         raise BadRequest(400, message)
 
+    def is_own_host(self, host: str) -> bool:
+        """Whether a Host header can only name this server: by an address, as localhost, or by a name of the settings.
+
+        Any other name may be somebody else's who has it lead here (DNS rebinding): to browsers their page and this
+        server are then one origin.
+        """
+        name = name_of(host)
+        return name in self._names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
+
+    def takes_page(self, headers: Headers) -> bool:
+        """Whether a page of the request's Origin is one of this server's own or listed; True where it names none."""
+        origin = headers.get(b"origin")
+        if origin is None or origin in self._origins:
+            return True
+        host = headers.get(b"host", b"")
+        return origin.partition(b"://")[2] == host and self.is_own_host(host.decode("latin-1"))
+
     def _is_foreign(self, headers: Headers) -> bool:
         """Whether a browser says that a page of another origin asks, one that is not allowed to."""
         origin = headers.get(b"origin")
-        if origin is not None:
-            return origin not in self._origins
-        return headers.get(b"sec-fetch-site", b"same-origin") not in (b"same-origin", b"none")
+        if origin is not None and origin in self._origins:
+            return False
+        is_same_site = headers.get(b"sec-fetch-site", b"same-origin") in (b"same-origin", b"none")
+        return not (is_same_site and self.takes_page(headers))
+
+
+def name_of(host: str) -> str:
+    """The name or address in a Host header, without its port; empty where there is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

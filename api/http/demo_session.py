@@ -7,6 +7,7 @@ import orjson
 from starlette.routing import BaseRoute
 
 from api.http import graphiql
+from api.http.cross_origin import CrossOrigin
 from api.http.tokens import Tokens
 from api.reads import global_ids, memberships
 from api.reads.examples import first_reallocation
@@ -57,7 +58,9 @@ class DemoSession:
         return orjson.dumps(payload, option=orjson.OPT_INDENT_2).decode()
 
 
-def routes(tokens: Tokens, state: Any) -> list[BaseRoute]:
+def routes(tokens: Tokens, state: Any, cross_origin: CrossOrigin) -> list[BaseRoute]:
     """The page with the demo's token and examples."""
     session = DemoSession(tokens, state)
-    return graphiql.graphiql_routes(demo_token=session.token, examples=session.examples)
+    return graphiql.graphiql_routes(
+        demo_token=session.token, takes_host=cross_origin.is_own_host, examples=session.examples
+    )

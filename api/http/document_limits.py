@@ -32,6 +32,12 @@ DIRECTIVES_MAX = 200
 """Directives on the fields and fragments of one document, each fragment written out."""
 REPEATED_FIELDS_MAX = 300
 """Fields under a key that the same selection has already: validation compares all of them with each other."""
+REPEATED_WITH_ARGUMENTS = 3
+"""As so many counts one with arguments, which are compared, too."""
+FRAGMENT_PAIRS_MAX = 2_500
+"""Pairs of fragments that are spread in one selection, which validation compares: of 71 there are 2,485."""
+LINES_MAX = 10_000
+"""Lines of one document: where an error is, is found by counting them, for each error anew."""
 ROOT_FIELDS_MAX = {OperationType.QUERY: 30, OperationType.MUTATION: 10}
 """Root fields of one operation. Each of a mutation is a transaction by itself. Subscriptions have one."""
 
@@ -67,6 +73,12 @@ def excess(document: DocumentNode) -> GraphQLError | None:
         return GraphQLError(f"The document asks for {fields} fields, its fragments written out; at most {FIELDS_MAX}.")
     found = _excess_of_one_kind(counted) or _excess_of_roots(operations, counted)
     return found or _excess_of_repeats(sizes, operations)
+
+
+def excess_of_lines(text: str) -> GraphQLError | None:
+    """The limit of lines, where a text exceeds it; looked at before it is parsed."""
+    lines = 1 + text.count("\n") + text.count("\r")
+    return GraphQLError(f"The document has {lines} lines; at most {LINES_MAX}.") if lines > LINES_MAX else None
 
 
 def _excess_of_one_kind(counted: Sequence[Size]) -> GraphQLError | None:
@@ -109,6 +121,11 @@ def _excess_of_repeats(sizes: "_Sizes", operations: Sequence[OperationDefinition
     if not sizes.may_repeat or sizes.has_cycle:
         return None
     repeated = sum(sizes.repeated([operation.selection_set]) for operation in operations)
+    if sizes.fragment_pairs > FRAGMENT_PAIRS_MAX:
+        return GraphQLError(
+            f"The document spreads fragments beside each other in {sizes.fragment_pairs} pairs;"
+            f" at most {FRAGMENT_PAIRS_MAX}."
+        )
     if repeated <= REPEATED_FIELDS_MAX:
         return None
     return GraphQLError(
@@ -120,7 +137,8 @@ def _excess_of_repeats(sizes: "_Sizes", operations: Sequence[OperationDefinition
 class _Sizes:
     """The sizes of a document's selections.
 
-    ``may_repeat``: a field may stand twice in one of those looked at; ``has_cycle``: a fragment leads back to itself.
+    ``may_repeat``: a field may stand twice in one of those looked at; ``has_cycle``: a fragment leads back to itself;
+    ``fragment_pairs``: those within one selection, of what ``repeated`` has looked at.
     """
 
     def __init__(self, document: DocumentNode) -> None:
@@ -129,6 +147,7 @@ class _Sizes:
         }
         self._known: dict[str, Size] = {}
         self.may_repeat = self.has_cycle = False
+        self.fragment_pairs = 0
 
     def of(self, selection_set: SelectionSetNode | None) -> Size:
         """The size of a selection set."""
@@ -186,7 +205,8 @@ class _Sizes:
         """How many fields of these sets, which are merged, stand under a key that another has, all levels together."""
         count = 0
         below: dict[str, list[SelectionSetNode]] = {}
-        pending, spread = list(selection_sets), set()
+        pending = list(selection_sets)
+        spread: set[str] = set()
         while pending:
             for selection in pending.pop().selections:
                 if isinstance(selection, FieldNode):
@@ -195,12 +215,13 @@ class _Sizes:
                     if known is None:
                         known = below[key] = []
                     else:
-                        count += 1
+                        count += REPEATED_WITH_ARGUMENTS if selection.arguments else 1
                     if selection.selection_set is not None:
                         known.append(selection.selection_set)
                 elif isinstance(selection, InlineFragmentNode):
                     pending.append(selection.selection_set)
                 elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in spread:
+                    self.fragment_pairs += len(spread)
                     spread.add(selection.name.value)
                     definition = self._fragments.get(selection.name.value)
                     if definition is not None:

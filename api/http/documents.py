@@ -25,7 +25,7 @@ from api.config import Introspection
 from api.domain.access import PUBLIC_MUTATIONS
 from api.errors import Unauthenticated
 from api.http.cost import OperationCost
-from api.http.document_limits import excess
+from api.http.document_limits import excess, excess_of_lines
 from api.http.validation import validate
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.plans import OperationPlans
@@ -33,6 +33,8 @@ from api.reads.compiled.weight import DOCUMENT_BYTES, TOKEN_BYTES, Weight
 
 TOKENS_MAX = 10_000
 VALIDATION_ERRORS_MAX = 20
+MESSAGE_CHARACTERS_MAX = 500
+"""Of each error: names may be as long as the document, and stand in all messages."""
 TOO_DEEP = "The document is nested too deeply."
 DOCUMENTS_MAX = 2_000
 KEPT_BYTES_MAX = 64_000_000
@@ -113,6 +115,10 @@ class Documents:
         roots = (self.schema.query_type, self.schema.mutation_type, self.schema.subscription_type)
         self._fields = frozenset(name for root in roots if root is not None for name in root.fields)
 
+    def keeps(self, text: str) -> bool:
+        """Whether the document of this text is in the cache."""
+        return text in self._documents
+
     def get(self, text: str, *, is_signed_in: bool = True) -> Document:
         """The document of this text, from the cache where it is there.
 
@@ -157,6 +163,9 @@ class Documents:
         return True
 
     def _read(self, text: str, *, is_signed_in: bool) -> Document:
+        too_many = excess_of_lines(text)
+        if too_many:
+            return Document(None, errors=(too_many,), error_code="QUERY_TOO_COMPLEX", weight=_unread(text))
         try:
             node = parse(text, max_tokens=TOKENS_MAX)
         except GraphQLError as error:
@@ -222,13 +231,22 @@ class Documents:
 
 def _unparsed(text: str, error: GraphQLError) -> Document:
     """What no document is, which the error holds as far as it was read."""
-    weight = Weight(2 * DOCUMENT_BYTES + len(text))
-    return Document(None, errors=(error,), error_code="GRAPHQL_PARSE_FAILED", weight=weight)
+    return Document(None, errors=(_clients_error(error),), error_code="GRAPHQL_PARSE_FAILED", weight=_unread(text))
+
+
+def _unread(text: str) -> Weight:
+    return Weight(2 * DOCUMENT_BYTES + len(text))
+
+
+def brief(message: str) -> str:
+    """The message, or its beginning where it is long."""
+    return message if len(message) <= MESSAGE_CHARACTERS_MAX else f"{message[:MESSAGE_CHARACTERS_MAX]}..."
 
 
 def _clients_error(error: GraphQLError) -> GraphQLError:
     """The error without what a scalar's own parser raised: a literal that it fails on is the client's fault."""
     if error.original_error is None or isinstance(error.original_error, GraphQLError):
+        error.message = brief(error.message)
         return error
     return GraphQLError("This value cannot be read.", error.nodes)
 

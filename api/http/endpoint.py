@@ -21,6 +21,7 @@ from api.http.live.guard import Caller
 from api.http.live.streams import NO_STREAM, Format, Streams, Wanted, wanted
 from api.http.operations import Operations, failed, format_error, masked
 from api.http.persisted_documents import NOT_FOUND, PersistedDocuments
+from api.http.reading import read
 from api.http.reports import count_errors, report
 from api.http.requests import (
     KNOWN_HEADERS_MAX,
@@ -156,7 +157,7 @@ class GraphQLEndpoint:
             text = (
                 request.query if request.naming is None and not persisted.only_trusted else persisted.text_of(request)
             )
-            document = self.documents.get(text, is_signed_in=signed_in is not None)
+            document = await read(self.documents, self.operations.rates, text, signed_in)
             if document.errors:
                 if refused is not None:
                     raise refused

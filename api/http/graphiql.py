@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from api.http.cross_origin import CrossOrigin
 from api.http.security_headers import error_response
 
 WHEEL_PACKAGE = "graphene_django_graphiql_static"
@@ -25,6 +26,7 @@ WHEEL_FILES = (
     "react.production.min.js",
     "style.css",
 )
+NOWHERE_ELSE = CrossOrigin()
 PAGES = files(__package__) / "pages"
 OWN_FILES = ("bootstrap.js", "page.css")
 CONTENT_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
@@ -111,13 +113,16 @@ async def default_examples() -> Sequence[Example]:
 def graphiql_routes(
     *,
     demo_token: Callable[[], str | None],
+    takes_host: Callable[[str], bool] = NOWHERE_ELSE.is_own_host,
     examples: Callable[[], Awaitable[Sequence[Example]]] = default_examples,
 ) -> list[BaseRoute]:
     """The routes ``/graphiql``, ``/graphiql/static/{name}`` and ``/graphiql/session.json``.
 
     ``demo_token`` is asked at each load of the page; whoever can reach the server gets what it answers, so
-    outside of a demo it answers None. ``examples`` is asked as well, and may fill in ids that exist. The page
-    sends its operations to ``graphql`` beside itself. Raises FileNotFoundError when a static file is missing.
+    outside of a demo it answers None. Nobody gets it who asks for a Host that ``takes_host`` does not know: a name
+    that somebody else has lead here makes their page look like this one. ``examples`` is asked as well, and may fill in
+    ids that exist. The page sends its operations to ``graphql`` beside itself. Raises FileNotFoundError when a static
+    file is missing.
     """
     static_files = load_static_files()
     page = render_page(static_files)
@@ -131,7 +136,8 @@ def graphiql_routes(
     async def send_session(request: Request) -> Response:
         headers = SECURITY_HEADERS | {"Cache-Control": "no-store"}
         # Another site's page has no business with the token, whatever the application allows across origins.
-        if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
+        is_elsewhere = request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
+        if is_elsewhere or not takes_host(request.headers.get("Host", "")):
             return error_response(403, "Only for the GraphiQL page.", headers)
         session: dict[str, object] = {"examples": [asdict(example) for example in await examples()]}
         token = demo_token()

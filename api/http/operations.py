@@ -16,7 +16,7 @@ from api.db.pools import Database, Snapshot, Statement
 from api.errors import QueryTooComplex, Refused, RequestError, TimedOut, TryAgain
 from api.graphql.context import Context, People, SignedIn
 from api.http.deadlines import Deadlines
-from api.http.documents import Document, Operation
+from api.http.documents import UNFIT, Document, Operation, brief
 from api.http.requests import GraphQLRequest
 from api.reads.compiled.execution import run
 from api.services.commands import Writer
@@ -61,6 +61,8 @@ class Operations:
     writer: Writer
     uses_plans: bool = True
     hides_suggestions: bool = False
+    hides_schema: bool = False
+    """Whether callers without a token are not told what is wrong with their variables: it would tell of the schema."""
     limits: OperationLimits = OperationLimits()
     rates: RateLimits | None = None
     people: People | None = None
@@ -231,11 +233,13 @@ class Operations:
             raise TypeError("incremental results are not enabled")
         body: dict[str, Any] = {}
         errors = result.errors or []
-        if errors:
-            _raise_fault(operation, result)
-            body["errors"] = [format_error(error, context.request_id) for error in errors]
         # A fault of the variables comes without a path and before any field was run: the request is refused.
         is_refused = result.data is None and bool(errors) and all(not error.path for error in errors)
+        if is_refused and self.hides_schema and context.signed_in is None:
+            body["errors"] = [format_error(error, context.request_id, UNFIT.error_code) for error in UNFIT.errors]
+        elif errors:
+            _raise_fault(operation, result)
+            body["errors"] = [format_error(error, context.request_id) for error in errors]
         if not is_refused:
             body["data"] = result.data
         if debug:
@@ -272,7 +276,7 @@ def failed(error: Exception, request_id: str) -> Result:
 def format_error(error: GraphQLError, request_id: str, code: str = "BAD_USER_INPUT") -> dict[str, Any]:
     """An error as it goes into the response; what is not the client's fault is masked, and logged in full."""
     original = error.original_error
-    formatted: dict[str, Any] = {"message": error.message}
+    formatted: dict[str, Any] = {"message": brief(error.message)}
     fault = fault_of(original)
     if isinstance(original, RequestError):
         code = original.code

@@ -166,6 +166,13 @@ def _is_literal_of(value: ValueNode, type_: Any) -> bool:
     leaves = value.values if isinstance(value, ListValueNode) else (value,)
     if not all(isinstance(leaf, _LEAVES) for leaf in leaves):
         return False
-    errors: list[GraphQLError] = []
-    validate_input_literal(value, type_, lambda error, _path: errors.append(error))
-    return not errors
+    try:
+        validate_input_literal(value, type_, _stop, None, None, True)
+    except GraphQLError:
+        return False
+    return True
+
+
+def _stop(error: GraphQLError, _path: list[str | int]) -> None:
+    """Ends the look at a list with the first item that is wrong, of which there may be thousands."""
+    raise error

@@ -23,7 +23,7 @@ SOCKET_PING_SECONDS = 20
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, banner: str | None) -> None:
     """Serves until interrupted. ``banner`` is printed once the server is ready."""
-    _hand_down(settings)
+    _hand_down(settings, host)
     if banner is not None:
         threading.Thread(target=_announce, args=(f"http://{host}:{port}", banner), daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="tranche-metrics-") as directory:
@@ -60,11 +60,12 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> None:
     )
 
 
-def _hand_down(settings: Settings) -> None:
+def _hand_down(settings: Settings, host: str) -> None:
     """Puts what was found out for the settings where the application, and worker processes, read theirs."""
     url = settings.application_database_url
     if url is not None:
         os.environ["TRANCHE_APPLICATION_DATABASE_URL"] = url.get_secret_value()
+    os.environ["TRANCHE_PUBLIC_HOST"] = settings.public_host or host
     os.environ["TRANCHE_DEMO"] = "true" if settings.demo else "false"
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import secrets
 import time
 from dataclasses import dataclass
@@ -57,6 +59,12 @@ class Tokens:
         self._key = _signing_key(settings)
         self._algorithm = _algorithm_of(self._key)
         self._outside = OutsideKeys(settings) if settings.trusted_issuer else None
+
+    @property
+    def refresh_key(self) -> bytes:
+        """The secret that refresh tokens are made with: another for each signing key, and no help in finding that."""
+        private = self._key.as_dict(private=True)["d"]
+        return hmac.digest(str(private).encode(), b"refresh tokens", hashlib.sha256)
 
     def issue(self, *, user_id: int, email: str, organization_slug: str) -> str:
         """A token for one user in one organization, of no session: the command line's and the demo's."""

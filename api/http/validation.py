@@ -5,6 +5,7 @@ their methods by name anew for every document. Here that is known by class, and 
 asked. Most documents are plainly valid and need none of them.
 """
 
+import sys
 from typing import Any
 
 from graphql import (
@@ -18,6 +19,7 @@ from graphql import (
     TypeInfoVisitor,
     ValidationContext,
     Visitor,
+    print_ast,
     specified_rules,
     visit,
 )
@@ -29,6 +31,28 @@ from graphql.validation.validate import (
 )
 
 from api.http.plain_documents import is_plainly_valid
+
+QUOTED_CHARACTERS_MAX = 100
+"""How much of a value goes into a message about it."""
+
+
+def quoted(node: Node) -> str:
+    """A value as a message shows it: the beginning of what was sent."""
+    if node.loc is None:
+        return print_ast(node)
+    start, end = node.loc.start, node.loc.end
+    text = node.loc.source.body[start : min(end, start + QUOTED_CHARACTERS_MAX)]
+    return text if end - start <= QUOTED_CHARACTERS_MAX else f"{text}..."
+
+
+def _quote_briefly() -> None:
+    """Has graphql-core quote values so: it prints all of a value anew for every fault in it, however long it is."""
+    for name in ("utilities.validate_input_value", "type.definition", "type.scalars"):
+        module = sys.modules[f"graphql.{name}"]
+        setattr(module, "print_for_error", quoted)  # noqa: B010 (the module does not tell types of the name)
+
+
+_quote_briefly()
 
 
 def validate(

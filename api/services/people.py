@@ -19,7 +19,11 @@ _OPEN = "accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()"
 
 @dataclass(frozen=True, slots=True)
 class FoundInvitation:
-    """An open invitation, and what its address has already: an account, a password, a membership anywhere."""
+    """An open invitation, and what its address has already.
+
+    ``was_member`` anywhere, or still ``is_member``; ``is_password_known``: it was set with the invitation of another
+    organization, whose administrator held that token, and has not been changed since.
+    """
 
     id: int
     principal: Principal
@@ -27,7 +31,9 @@ class FoundInvitation:
     email: str
     user_id: int | None
     has_password: bool
-    is_member_somewhere: bool
+    is_password_known: bool
+    was_member: bool
+    is_member: bool
 
 
 async def invite_member(command: Command, *, email: str, role: Role, token: str, name: str = "") -> int:
@@ -101,7 +107,13 @@ async def find_invitation(database: Database, token: str) -> FoundInvitation:
         f"""
         SELECT invitation.id, invitation.organization_id, invitation.role, invitation.email, organization.slug,
           person.id AS user_id, password.user_id IS NOT NULL AS has_password,
-          EXISTS (SELECT 1 FROM memberships WHERE memberships.user_id = person.id) AS is_member_somewhere
+          EXISTS (SELECT 1 FROM invitations AS earlier WHERE earlier.email = invitation.email
+            AND earlier.organization_id <> invitation.organization_id
+            -- Both are the time of one transaction.
+            AND earlier.accepted_at = password.changed_at) AS is_password_known,
+          EXISTS (SELECT 1 FROM memberships WHERE memberships.user_id = person.id) AS was_member,
+          EXISTS (SELECT 1 FROM memberships
+            WHERE memberships.user_id = person.id AND memberships.removed_at IS NULL) AS is_member
         FROM (SELECT * FROM invitations WHERE token_hash = $1 AND {_OPEN}) AS invitation
         JOIN organizations AS organization ON organization.id = invitation.organization_id
         LEFT JOIN users AS person ON person.email = invitation.email
@@ -110,7 +122,7 @@ async def find_invitation(database: Database, token: str) -> FoundInvitation:
         token_hash(token),
     )
     if not rows:
-        raise _not_open()
+        raise not_open()
     (row,) = rows
     return FoundInvitation(
         row["id"],
@@ -119,7 +131,9 @@ async def find_invitation(database: Database, token: str) -> FoundInvitation:
         row["email"],
         row["user_id"],
         row["has_password"],
-        row["is_member_somewhere"],
+        row["is_password_known"],
+        row["was_member"],
+        row["is_member"],
     )
 
 
@@ -136,7 +150,7 @@ async def accept_invitation(command: Command, *, invitation: FoundInvitation, pa
         invitation.id,
     )
     if row is None:
-        raise _not_open()
+        raise not_open()
     async with as_authentication(command):
         user_id, membership_id = await _join(command, row, password_hash)
     await command.connection.execute(
@@ -165,7 +179,7 @@ async def _join(command: Command, invitation: asyncpg.Record, password_hash: str
             password_hash,
         )
         if not is_set:
-            raise wrong_password()
+            raise not_open()
     membership_id = await command.connection.fetchval(
         """
         UPDATE memberships SET role = $3, version = version + 1, removed_at = NULL
@@ -186,7 +200,7 @@ async def _join(command: Command, invitation: asyncpg.Record, password_hash: str
             invitation["role"],
         )
     if membership_id is None:
-        raise _not_open()
+        raise not_open()
     return user_id, membership_id
 
 
@@ -237,13 +251,10 @@ async def remove_member(command: Command, *, membership_id: int, expected_versio
     return membership_id
 
 
-def wrong_password() -> Refused:
-    """The refusal of an invitation to an address that has an account, which the password given does not open."""
-    return Refused([invalid("password", "This address has an account already: its own password is needed.")])
-
-
-def _not_open() -> Refused:
-    return Refused([invalid("token", "There is no open invitation of this token.")])
+def not_open() -> Refused:
+    """The one refusal of an invitation's token, whether it is none or somebody else's."""
+    message = "There is no open invitation of this token for you. If you have an account, sign in to it first."
+    return Refused([invalid("token", message)])
 
 
 async def _lock_members(command: Command) -> None:

@@ -93,6 +93,12 @@ class RateLimits:
         lease.remaining -= cost
         return True
 
+    def give_back(self, principal: Principal, cost: int) -> None:
+        """What was taken of the caller's and not used."""
+        lease = self._leases.get((principal.organization_id, principal.user_id, principal.api_key_id))
+        if lease is not None:
+            lease.remaining += cost
+
     async def lease(self, principal: Principal, cost: int) -> None:
         """Takes more from the caller's bucket and spends the cost; raises RateLimited where there is not enough."""
         caller = (principal.organization_id, principal.user_id, principal.api_key_id)
@@ -119,9 +125,15 @@ class RateLimits:
         size, now = self.per_minute * ANONYMOUS_SHARE, time.monotonic()
         self._anonymous = min(size, self._anonymous + (now - self._anonymous_at) * size / 60)
         self._anonymous_at = now
-        if self._anonymous < cost:
-            raise self._refusal(cost - self._anonymous, size)
-        self._anonymous -= cost
+        # What is more than there can ever be, such as introspection where little is allowed, takes all there is.
+        taken = min(cost, size)
+        if self._anonymous < taken:
+            raise self._refusal(taken - self._anonymous, size)
+        self._anonymous -= taken
+
+    def give_back_anonymously(self, cost: int) -> None:
+        """What was taken so and not used."""
+        self._anonymous += min(cost, self.per_minute * ANONYMOUS_SHARE)
 
     async def _take(self, caller: Caller, wanted: int) -> float:
         """What the caller's bucket gives. Where the database is late or away it gives all: this is not what fails."""

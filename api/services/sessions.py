@@ -1,6 +1,8 @@
 """Sessions: started by a sign-in, kept by refresh tokens that are good for one use, ended by signing out or misuse."""
 
+import base64
 import hashlib
+import hmac
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,10 +32,11 @@ class RevokedFor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long sessions last: in all, and without being refreshed."""
+    """How long sessions last: in all, and without being refreshed; ``key`` is the secret that makes refresh tokens."""
 
     days: int
     idle_hours: int
+    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,12 @@ def new_token() -> str:
 def token_hash(token: str) -> bytes:
     """What is kept of a random secret: it has too many bits to be guessed from that."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def successor(key: bytes, token: str) -> str:
+    """The refresh token that this one is changed for: always the same, and nobody without the key can tell it."""
+    digest = hmac.digest(key, token.encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 @asynccontextmanager
@@ -124,10 +133,10 @@ async def refresh_session(
 ) -> OpenSession | None:
     """Changes a refresh token for the next; None where it had been used before, which ends the session.
 
+    Within the grace a used token gives the same successor again, so that whoever asks at once goes on together.
     Raises Refused (INVALID_INPUT) where the session has ended.
     """
-    given = token_hash(refresh_token)
-    next_token = new_token()
+    given, next_token = token_hash(refresh_token), successor(lifetimes.key, refresh_token)
     async with as_authentication(command):
         session = await command.connection.fetchrow(
             """
@@ -140,26 +149,37 @@ async def refresh_session(
         )
         if session is None:
             raise not_refreshed()
-        replaced = await command.connection.fetchval(
+        is_first_use = await command.connection.fetchval(
             """
-            UPDATE refresh_tokens AS live SET replaced_at = now()
-            FROM refresh_tokens AS given
-            WHERE given.hash = $2 AND given.session_id = $1 AND live.session_id = $1 AND live.replaced_at IS NULL
-              AND (live.hash = given.hash OR (live.previous_hash = given.hash
-                AND given.replaced_at > now() - make_interval(secs => $3)))
-            RETURNING live.hash
+            UPDATE refresh_tokens SET replaced_at = clock_timestamp()
+            WHERE hash = $2 AND session_id = $1 AND replaced_at IS NULL RETURNING true
             """,
             session_id,
             given,
-            GRACE_SECONDS,
         )
-        if replaced is not None:
+        if is_first_use:
             await _keep_token(command, session_id, next_token, previous_hash=given)
-    if replaced is None:
+        is_good = is_first_use or await _is_within_grace(command, given, token_hash(next_token))
+    if not is_good:
         await _revoke(command, "id = $1", session_id, RevokedFor.REFRESH_TOKEN_REUSED)
         return None
     command.record("session.refreshed", _subject(session_id), kind=AuditKind.SECURITY)
     return OpenSession(session_id, next_token, session["expires_at"])
+
+
+async def _is_within_grace(command: Command, given: bytes, following: bytes) -> bool:
+    """Whether a used token was used so lately, and what it was changed for was not."""
+    is_within: bool = await command.connection.fetchval(
+        """
+        SELECT EXISTS (SELECT 1 FROM refresh_tokens AS given
+        JOIN refresh_tokens AS live ON live.hash = $2 AND live.previous_hash = given.hash AND live.replaced_at IS NULL
+        WHERE given.hash = $1 AND given.replaced_at > clock_timestamp() - make_interval(secs => $3))
+        """,
+        given,
+        following,
+        GRACE_SECONDS,
+    )
+    return is_within
 
 
 async def sign_out(command: Command, *, session_id: int) -> int:

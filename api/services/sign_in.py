@@ -111,7 +111,7 @@ class SignIns:
         with self.passwords.place(attempt.network):
             if not await pool.fetch(_RESERVE, email, attempt.network, ATTEMPTS_MAX, WINDOW_MINUTES):
                 logger.warning("sign_in_throttled", request_id=attempt.request_id)
-                raise RateLimited(f"Too many attempts failed. Try again in {WINDOW_MINUTES} minutes.")
+                raise await self._throttled(email, attempt.network)
             found = await pool.fetch(_CREDENTIALS, email)
             hashed: str | None = found[0]["hash"] if found else None
             if await self.passwords.matches(hashed, attempt.password) and hashed is not None:
@@ -126,6 +126,18 @@ class SignIns:
             reason = Failure.WRONG_PASSWORD if hashed else Failure.NO_PASSWORD if found else Failure.UNKNOWN_ADDRESS
             await self.record_failure(attempt, reason)
             return None
+
+    async def _throttled(self, email: str, network: str) -> RateLimited:
+        """The refusal of an address that was tried in vain too often, with the seconds until it is open again."""
+        rows = await self.database.sign_ins.fetch(
+            "SELECT ceil(extract(epoch FROM window_ends_at - now()))::int AS seconds FROM sign_in_throttles"
+            " WHERE email = lower($1) AND network = $2",
+            email,
+            network,
+        )
+        # Between the two statements it may have ended, or been forgiven.
+        seconds = max(1, rows[0]["seconds"]) if rows else 1
+        return RateLimited(f"Too many attempts failed. Try again in {seconds} s.", seconds)
 
     async def record_failure(self, attempt: Attempt, reason: Failure) -> None:
         """Adds to the log of failed sign-ins, which belongs to no organization."""

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from api.domain.access import Role
+from api.http.cross_origin import CrossOrigin
 from tests.server import RunningServer, start_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -15,7 +16,8 @@ ORIGIN = "https://app.example"
 OTHER = "https://evil.example"
 TYPENAME = {"query": "{ __typename }"}
 GRAPHQL = "application/graphql-response+json"
-SETTINGS = {"cors_origins": f"{ORIGIN}, http://localhost:3000"}
+CROSS = "cross-site"
+SETTINGS = {"cors_origins": f"{ORIGIN}, http://localhost:3000", "public_host": "own.example"}
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
 
 
@@ -46,6 +48,10 @@ async def get(server: RunningServer, **headers: str) -> httpx.Response:
         {"accept": GRAPHQL, "sec_fetch_site": "same-origin"},
         {"accept": GRAPHQL, "sec_fetch_site": "none"},
         {"accept": GRAPHQL, "origin": ORIGIN, "sec_fetch_site": "cross-site"},
+        {"accept": GRAPHQL, "origin": "http://localhost:8000", "host": "localhost:8000"},
+        {"accept": GRAPHQL, "origin": "http://127.0.0.1", "host": "127.0.0.1", "sec_fetch_site": "same-origin"},
+        {"accept": GRAPHQL, "origin": "http://[::1]:8000", "host": "[::1]:8000"},
+        {"accept": GRAPHQL, "origin": "https://own.example", "host": "own.example"},
     ],
     ids=str,
 )
@@ -70,6 +76,10 @@ async def test_get_that_no_foreign_page_can_send_is_answered(server: RunningServ
         {"accept": "application/json", "origin": "null"},
         {"accept": "application/json", "origin": "https://app.example.evil.example"},
         {"accept": "application/json", "origin": "http://app.example"},
+        {"accept": "application/json", "origin": OTHER, "host": "evil.example"},
+        {"accept": "application/json", "origin": "http://localhost:8000", "host": "localhost:8001"},
+        {"accept": "application/json", "origin": "https://own.example", "host": "own.example", "sec_fetch_site": CROSS},
+        {"accept": "application/json", "origin": "http://[::1", "host": "[::1"},
     ],
     ids=str,
 )
@@ -94,6 +104,21 @@ async def test_post_as_of_a_form_is_refused_whatever_else_it_carries(server: Run
     headers = {"content-type": content_type, "x-apollo-operation-name": "A", "apollo-require-preflight": "true"}
     response = await server.client.post("/graphql", content=b'{"query": "{ __typename }"}', headers=headers)
     assert response.status_code == 415
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "a.localhost:8000", "127.0.0.1:8000", "[::1]:1", "APP.example", "own.example:8"]
+)
+async def test_server_is_known_by_addresses_and_configured_names(host: str) -> None:
+    assert CrossOrigin([ORIGIN], "own.example").is_own_host(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "app.example.evil", "[", "a@b:x"]
+)
+async def test_server_is_not_known_by_names_that_anybody_may_have_lead_here(host: str) -> None:
+    assert not CrossOrigin([ORIGIN], "own.example").is_own_host(host)
+    assert not CrossOrigin().is_own_host(host)
 
 
 async def preflight(server: RunningServer, origin: str | None, **more: Any) -> httpx.Response:

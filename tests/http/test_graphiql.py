@@ -18,7 +18,7 @@ SCHEMA_FILE = Path(__file__).parents[2] / "schema.graphql"
 
 def client(*, token: str | None = TOKEN) -> httpx.AsyncClient:
     app = Starlette(routes=graphiql_routes(demo_token=lambda: token))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
 
 async def page_addresses() -> list[str]:
@@ -134,12 +134,22 @@ async def test_session_is_refused_to_pages_of_other_origins(site: str) -> None:
     assert TOKEN not in response.text
 
 
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "localhost.evil.example", ""])
+async def test_session_is_refused_to_a_page_whose_name_was_made_to_lead_here(host: str) -> None:
+    """To a browser such a page and this one are the same site (DNS rebinding)."""
+    async with client() as http:
+        headers = {"Host": host, "Sec-Fetch-Site": "same-origin"}
+        response = await http.get("/graphiql/session.json", headers=headers)
+    assert response.status_code == 403
+    assert TOKEN not in response.text
+
+
 async def test_session_takes_the_examples_of_the_caller() -> None:
     async def examples() -> Sequence[Example]:
         return [Example("One", "{ __typename }", '{"a": 1}')]
 
     app = Starlette(routes=graphiql_routes(demo_token=lambda: None, examples=examples))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
         response = await http.get("/graphiql/session.json")
     assert response.json() == {"examples": [{"name": "One", "query": "{ __typename }", "variables": '{"a": 1}'}]}
 

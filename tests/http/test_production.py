@@ -152,11 +152,52 @@ async def test_production_tells_anonymous_callers_nothing_by_the_way(production:
     assert field not in json.dumps([body for _, body in told])
 
 
+async def test_production_tells_anonymous_callers_alike_of_a_wrong_literal_and_a_wrong_variable(
+    production: RunningServer,
+) -> None:
+    literal = 'mutation { signIn(input: {emial: "a"}) { accessToken } }'
+    variable = "mutation ($input: SignInInput!) { signIn(input: $input) { accessToken } }"
+    told = await ask(production, literal, is_anonymous=True)
+    for variables in ({"input": {"emial": "a"}}, {"input": {"email": "a"}}, {"input": 1}, {}):
+        assert await ask(production, variable, is_anonymous=True, variables=variables) == told
+    # Whoever may read the schema is told what is wrong.
+    status, body = await ask(production, variable, variables={"input": {"email": "a", "password": 1}})
+    assert (status, only_code(body)) == (400, "BAD_USER_INPUT")
+    assert "password" in json.dumps(body)
+
+
 async def test_production_serves_no_page_and_no_debugging(production: RunningServer) -> None:
     for path in ("/graphiql", "/graphiql/session.json", "/docs", "/redoc", "/openapi.json"):
         assert (await production.client.get(path)).status_code == 404
     answer = await production.execute("{ viewer { role } }", debug=True)
     assert "extensions" not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("settings", "elsewhere", "here"),
+    [
+        ({}, 200, 200),
+        (PRODUCTION, 404, 200),
+        (PRODUCTION | {"metrics": "EVERYBODY"}, 200, 200),
+        ({"metrics": "loopback"}, 404, 200),
+        ({"metrics": "off"}, 404, 404),
+    ],
+    ids=["development", "production", "production, everybody", "loopback", "off"],
+)
+async def test_metrics_are_shown_to_whom_the_setting_says(
+    database_url: str, state_directory: Path, settings: dict[str, Any], elsewhere: int, here: int
+) -> None:
+    async with server_with(database_url, state_directory, **settings) as server:
+        for address, headers, status in (
+            ("127.0.0.1", {}, here),
+            ("::1", {}, here),
+            ("192.0.2.1", {}, elsewhere),
+            # A proxy on this machine asks for somebody else.
+            ("127.0.0.1", {"x-forwarded-for": "192.0.2.1"}, elsewhere),
+        ):
+            server.client._transport.client = (address, 1)  # type: ignore[attr-defined]
+            response = await server.client.get("/metrics", headers=headers)
+            assert (response.status_code, "tranche_" in response.text) == (status, status == 200)
 
 
 @pytest.mark.parametrize(

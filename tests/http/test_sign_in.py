@@ -103,8 +103,8 @@ async def test_verification_without_a_hash_never_succeeds() -> None:
 
 
 async def test_member_of_several_organizations_names_one(server: RunningServer) -> None:
-    await member(server, EMAIL, Role.EDITOR, "alpha")
-    await member(server, EMAIL, Role.VIEWER, "beta")
+    who = await signed_in(server)
+    await member(server, EMAIL, Role.VIEWER, "beta", token=who.access)
     unnamed = await sign_in(server, EMAIL)
     assert codes(unnamed) == [("INVALID_INPUT", ["organization"])]
     assert unnamed["userErrors"][0]["expected"] == "alpha, beta"
@@ -139,6 +139,17 @@ async def test_address_is_throttled_from_one_network_and_open_from_another(serve
     # That it was right there opens nothing here.
     assert await attempt_codes(server, EMAIL, PASSWORD, HERE) == ["RATE_LIMITED"]
     assert await attempt_codes(server, "nobody@alpha.example", PASSWORD, HERE) == []
+
+
+async def test_throttled_address_is_told_the_seconds_that_are_left(server: RunningServer) -> None:
+    await fail(server, ATTEMPTS_MAX, client=HERE)
+    await server.owner.execute("UPDATE sign_in_throttles SET window_ends_at = now() + interval '500 seconds'")
+    body = {"query": SIGN_IN, "variables": {"input": {"email": EMAIL, "password": "wrong"}}}
+    response = await server.client.post("/graphql", json=body)
+    [error] = response.json()["errors"]
+    seconds = int(response.headers["retry-after"])
+    assert 400 < seconds <= 500
+    assert (response.status_code, error["message"]) == (429, f"Too many attempts failed. Try again in {seconds} s.")
 
 
 async def test_unknown_address_is_throttled_like_a_known_one(server: RunningServer) -> None:

@@ -46,7 +46,7 @@ async def test_new_password_opens_and_the_old_one_does_not(server: RunningServer
 
 
 async def test_all_sessions_end_but_the_one_that_asks(server: RunningServer, who: Joined) -> None:
-    await member(server, who.email, Role.VIEWER, "beta")
+    await member(server, who.email, Role.VIEWER, "beta", token=who.access)
     others = [await sign_in(server, who.email, organization=slug) for slug in ("alpha", "beta")]
     stranger = await signed_in(server, "stranger@alpha.example")
     assert codes(await change(server, who.access)) == []

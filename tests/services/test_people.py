@@ -15,9 +15,11 @@ from tests.people_client import (
     PASSWORD,
     REFRESH,
     VIEWER,
+    anonymous,
     codes,
     member,
     payload,
+    set_it_oneself,
     sign_in,
     signed_in,
 )
@@ -142,30 +144,70 @@ async def test_new_password_is_neither_short_nor_long(server: RunningServer, pas
     assert codes(await accept(server, token)) == []
 
 
-async def test_invitation_does_not_set_the_password_of_an_account_that_has_one(server: RunningServer) -> None:
-    """An administrator holds the token of whom they invite: it must not open what the account opens elsewhere."""
+async def elsewhere(server: RunningServer) -> str:
+    """An access token of somebody who is a member of beta, with a password that they have set themselves."""
     await member(server, EMAIL, Role.ADMIN, "beta")
-    token = (await invite(server))["invitationToken"]
-    assert codes(await accept(server, token, "chosen by alpha")) == [("INVALID_INPUT", ["password"])]
-    assert codes(await sign_in(server, EMAIL, "chosen by alpha")) == [("INVALID_INPUT", None)]
-    assert codes(await accept(server, token, PASSWORD)) == []
-    assert (await sign_in(server, EMAIL, organization="beta"))["userErrors"] == []
+    await set_it_oneself(server)
+    token: str = (await sign_in(server, EMAIL))["accessToken"]
+    return token
 
 
-async def test_invitation_does_not_set_the_first_password_of_a_member_elsewhere(server: RunningServer) -> None:
-    token = (await invite(server, "admin@beta.example"))["invitationToken"]
-    assert codes(await accept(server, token)) == [("INVALID_INPUT", ["password"])]
-    assert await server.owner.fetchval("SELECT count(*) FROM user_passwords") == 0
+async def test_somebody_with_an_account_joins_signed_in_to_it(server: RunningServer) -> None:
+    access = await elsewhere(server)
+    given = {"token": (await invite(server))["invitationToken"], "password": PASSWORD}
+    wrong = await payload(server, ACCEPT, given | {"password": "wrong password"}, token=access)
+    assert codes(wrong) == [("INVALID_INPUT", ["password"])]
+    assert codes(await payload(server, ACCEPT, given, token=access)) == []
+    for slug in ("alpha", "beta"):
+        assert codes(await sign_in(server, EMAIL, organization=slug)) == []
 
 
-async def test_guesses_at_a_password_by_invitation_are_throttled(server: RunningServer) -> None:
+async def test_invitation_tells_whoever_made_it_nothing_of_the_account(server: RunningServer) -> None:
+    """The administrator holds the token. It is as good as none, and no way to try passwords, the right one included."""
+    await elsewhere(server)
+    unknown = await accept(server, "x" * 43)
+    for email in (EMAIL, "admin@beta.example"):
+        given = {"token": (await invite(server, email))["invitationToken"]}
+        for token in (None, server.tokens["alpha", Role.ADMIN]):
+            for password in ("chosen by alpha", PASSWORD):
+                answer = await payload(server, ACCEPT, given | {"password": password}, token=token)
+                assert answer == unknown
+    assert codes(unknown) == [("INVALID_INPUT", ["token"])]
+    assert await server.owner.fetchval("SELECT count(*) FROM sign_in_failures") == 0
+    assert await server.owner.fetchval("SELECT count(*) FROM sign_in_throttles") == 0
+    assert await server.owner.fetchval("SELECT count(*) FROM user_passwords") == 1
+
+
+async def test_unfit_password_is_refused_the_same_whoever_is_invited(server: RunningServer) -> None:
+    await elsewhere(server)
+    tokens = [(await invite(server, email))["invitationToken"] for email in (EMAIL, "free@alpha.example")]
+    answers = [await accept(server, token, "short") for token in (*tokens, "unknown")]
+    assert [codes(answer) for answer in answers] == [[("INVALID_INPUT", ["password"])]] * 3
+
+
+async def test_password_that_another_administrator_may_have_set_opens_no_second_organization(
+    server: RunningServer,
+) -> None:
+    """An address that beta's administrator took for themselves must not let them in where its owner joins later."""
     await member(server, EMAIL, Role.ADMIN, "beta")
-    token = (await invite(server))["invitationToken"]
+    access = (await sign_in(server, EMAIL))["accessToken"]
+    given = {"token": (await invite(server))["invitationToken"], "password": PASSWORD}
+    assert codes(await payload(server, ACCEPT, given, token=access)) == [("INVALID_TRANSITION", ["password"])]
+    mine = "nobody else has seen this"
+    change = "mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { userErrors { code field } } }"
+    changed = await payload(server, change, {"currentPassword": PASSWORD, "newPassword": mine}, token=access)
+    assert codes(changed) == []
+    assert codes(await payload(server, ACCEPT, given | {"password": mine}, token=access)) == []
+
+
+async def test_guesses_at_the_password_of_somebody_removed_are_throttled(server: RunningServer) -> None:
+    """Being a member of nothing they cannot sign in, so that their password is looked at."""
+    await member(server, EMAIL)
+    await run(server, REMOVE, **await version_of(server, EMAIL))
+    given = {"token": (await invite(server))["invitationToken"], "password": PASSWORD}
     for number in range(10):
-        assert codes(await accept(server, token, f"guess {number}")) == [("INVALID_INPUT", ["password"])]
-    given = {"token": token, "password": PASSWORD}
-    response = await server.client.post("/graphql", json={"query": ACCEPT, "variables": {"input": given}})
-    assert response.json()["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+        assert codes(await accept(server, given["token"], f"guess no {number}")) == [("INVALID_INPUT", ["token"])]
+    assert (await anonymous(server, ACCEPT, given)).codes == ["RATE_LIMITED"]
 
 
 async def test_pending_invitation_shuts_nobody_out(server: RunningServer) -> None:
@@ -199,7 +241,7 @@ async def test_removed_member_is_out_and_may_be_invited_again(server: RunningSer
     again = await run(server, REMOVE, **await version_of(server, EMAIL))
     assert codes(again) == [("INVALID_TRANSITION", ["id"])]
     token = (await invite(server, role="VIEWER"))["invitationToken"]
-    assert codes(await accept(server, token, "another password")) == [("INVALID_INPUT", ["password"])]
+    assert codes(await accept(server, token, "another password")) == [("INVALID_INPUT", ["token"])]
     assert codes(await accept(server, token)) == []
     found = (await members(server))[EMAIL]
     assert (found["role"], found["version"], found["removedAt"]) == ("VIEWER", "3", None)

@@ -1,6 +1,7 @@
 """Limits by cost within a minute: what a caller has is shared by all processes, and most requests find it in memory."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from graphql import get_introspection_query
 
 from api.db.pools import Database, PoolLimits
 from api.db.provisioning import application_url
@@ -200,16 +202,27 @@ async def test_fault_of_the_program_is_not_taken_for_a_late_database(server: Run
 async def test_callers_without_a_token_share_what_a_process_has_for_them(
     database_url: str, state_directory: Path
 ) -> None:
-    introspection = {"query": "{ __schema { description } }"}
+    introspection = {"query": "{ __schema { types { fields { name } } } }"}
     async with start_server(database_url, state_directory, cost_per_minute=50_000) as server:
+        headers = {"Authorization": f"Bearer {server.tokens['alpha', Role.VIEWER]}", "X-Tranche-Cost": "1"}
+        told = await server.client.post("/graphql", json=introspection, headers=headers)
+        price = told.json()["extensions"]["cost"]["value"]
         answers = [await server.client.post("/graphql", json=introspection) for _ in range(10)]
-        # A hundredth is for them: 500, at 100 each, and what has come back meanwhile.
+        # A hundredth is for them: 500, and what has come back meanwhile.
         statuses = [answer.status_code for answer in answers]
-        assert statuses[:5] == [200] * 5
-        assert 429 in statuses[5:]
+        assert statuses[: 500 // price] == [200] * (500 // price)
+        assert 429 in statuses
         refused = answers[statuses.index(429)]
-        assert 1 <= int(refused.headers["retry-after"]) <= 12
+        assert 1 <= int(refused.headers["retry-after"]) <= math.ceil(price * 60 / 500)
         assert refused.json()["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+        assert (await server.execute(introspection["query"])).status == 200
+
+
+async def test_introspection_passes_where_little_is_allowed(database_url: str, state_directory: Path) -> None:
+    async with start_server(database_url, state_directory, cost_max=4_000, cost_per_minute=4_000) as server:
+        introspection = {"query": get_introspection_query()}
+        statuses = [(await server.client.post("/graphql", json=introspection)).status_code for _ in range(2)]
+        assert statuses == [200, 429]
         assert (await server.execute(introspection["query"])).status == 200
 
 

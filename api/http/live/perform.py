@@ -11,6 +11,7 @@ from api.http.documents import NEEDS_A_TOKEN, Documents
 from api.http.live.answers import Answers, Body
 from api.http.operations import format_error, masked
 from api.http.persisted_documents import PersistedDocuments
+from api.http.reading import read
 from api.http.reports import count_errors, report
 from api.http.requests import BadRequest, check_request
 
@@ -28,7 +29,8 @@ class Perform:
         started = time.perf_counter()
         try:
             request = check_request(payload)
-            document = self.documents.get(self.persisted.text_of(request), is_signed_in=signed_in is not None)
+            text, rates = self.persisted.text_of(request), self.answers.operations.rates
+            document = await read(self.documents, rates, text, signed_in)
             if document.errors:
                 errors = [format_error(error, request_id, document.error_code) for error in document.errors]
                 yield _refused({"errors": errors}, signed_in, request_id, started)

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Coroutine, MutableMapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -13,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from api.errors import Unauthenticated
 from api.graphql.context import CLIENT
 from api.http.authentication import Authenticator
+from api.http.cross_origin import CrossOrigin
 from api.http.live import messages
 from api.http.live.answers import Body
 from api.http.live.guard import Caller, until_ended
@@ -43,12 +43,12 @@ class WebSocketEndpoint:
         perform: Perform,
         authenticator: Authenticator,
         *,
-        origins: tuple[str, ...],
+        cross_origin: CrossOrigin,
         limits: SocketLimits,
     ) -> None:
         self.perform = perform
         self.authenticator = authenticator
-        self.origins = frozenset(origins)
+        self.cross_origin = cross_origin
         self.limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +60,7 @@ class WebSocketEndpoint:
         await receive()
         CLIENT.set(scope.get("client"))
         headers = headers_of(scope)
-        if not self._takes_origin(headers):
+        if not self.cross_origin.takes_page(headers):
             # Before it is accepted, this becomes a 403.
             await send({"type": "websocket.close", "code": messages.FORBIDDEN.code})
             return
@@ -74,13 +74,6 @@ class WebSocketEndpoint:
         await send({"type": "websocket.accept", "subprotocol": offered[0] if offered else None})
         close = messages.SUBPROTOCOL_NOT_ACCEPTABLE
         await send({"type": "websocket.close", "code": close.code, "reason": close.reason})
-
-    def _takes_origin(self, headers: Headers) -> bool:
-        """Whether pages of this origin may connect: our own and those listed; what is no browser names none."""
-        origin = header(headers, b"origin")
-        if origin is None or origin in self.origins:
-            return True
-        return origin != "null" and urlsplit(origin).netloc == header(headers, b"host")
 
 
 def _as_long_as_open(send: Send) -> Send:

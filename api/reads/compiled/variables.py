@@ -53,7 +53,8 @@ class Variables:
             return NO_VARIABLES
         values = self._read_leaves(given) if self._leaves is not None else None
         if values is None:
-            found = get_variable_values(self.schema, self.definitions, dict(given))
+            # One error is enough: there may be as many as items are sent, each with a message of its own.
+            found = get_variable_values(self.schema, self.definitions, dict(given), max_errors=1)
             values = found if isinstance(found, VariableValues) else None
         return values
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 from api.domain.access import Role
 from tests.http.live.clients import SUBPROTOCOL, LiveServer
@@ -167,6 +168,15 @@ async def test_without_a_token_only_what_is_public_is_answered(shared_live: Live
 async def test_pages_of_other_origins_may_not_connect(shared_live: LiveServer, origin: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with shared_live.socket(additional_headers={"origin": origin}):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+async def test_page_whose_name_was_made_to_lead_here_may_not_connect(shared_live: LiveServer) -> None:
+    """Its Origin is its Host, and still none of ours (DNS rebinding)."""
+    host = f"evil.example:{shared_live.port}"
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(f"ws://{host}/graphql", host="127.0.0.1", origin=Origin(f"http://{host}")):
             pass
     assert refused.value.response.status_code == 403
 

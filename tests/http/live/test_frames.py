@@ -13,6 +13,7 @@ from tests.http.live.clients import LiveServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NO_TEXT = Frame(Opcode.TEXT, b"\xff")
+IN_PARTS = [Frame(Opcode.TEXT, b"\xc3", fin=False), Frame(Opcode.CONT, b"\x28")]
 NO_BEGINNING = Frame(Opcode.CONT, b"{}")
 GOODBYE = Frame(Opcode.CLOSE, Close(CloseCode.NORMAL_CLOSURE, "").serialize())
 
@@ -35,8 +36,14 @@ async def exchange(live: LiveServer, *frames: Frame) -> int | None:
 
 @pytest.mark.parametrize(
     ("last", "code"),
-    [([NO_TEXT], 1007), ([NO_BEGINNING], 1002), ([GOODBYE, NO_TEXT], 1000), ([NO_TEXT, NO_TEXT], 1007)],
-    ids=["no UTF-8", "a continuation of nothing", "no UTF-8 after the close", "no UTF-8 twice"],
+    [
+        ([NO_TEXT], 1007),
+        (IN_PARTS, 1007),
+        ([NO_BEGINNING], 1002),
+        ([GOODBYE, NO_TEXT], 1000),
+        ([NO_TEXT, NO_TEXT], 1007),
+    ],
+    ids=["no UTF-8", "no UTF-8 in parts", "a continuation of nothing", "no UTF-8 after the close", "no UTF-8 twice"],
 )
 @pytest.mark.parametrize("is_answering", [False, True])
 async def test_socket_is_closed_for_what_is_no_frame_and_nothing_fails(

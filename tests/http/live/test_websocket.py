@@ -4,6 +4,7 @@ import pytest
 
 from api.domain.access import Role
 from api.http import reports
+from api.http.cross_origin import CrossOrigin
 from tests.http.live.clients import CREATE_FUND, EVENTS, LiveServer
 
 FUND_NAMES = "{ funds(first: 1) { nodes { status } } }"
@@ -94,7 +95,7 @@ async def test_operations_of_one_socket_are_limited(live: LiveServer) -> None:
 
 
 async def test_pages_of_our_own_and_of_listed_origins_may_connect(live: LiveServer) -> None:
-    live.app.sockets.origins = frozenset({"https://app.example"})
+    live.app.sockets.cross_origin = CrossOrigin(["https://app.example"])
     for origin in ("https://app.example", f"http://127.0.0.1:{live.port}"):
         async with live.socket(additional_headers={"origin": origin}) as opened:
             await opened.send(type="ping")
