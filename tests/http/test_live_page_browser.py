@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ async def window(browser: Browser, origin: str, width: int = 1280) -> Page:
 async def is_live(page: Page) -> None:
     await expect(page.locator("#connection")).to_have_text("Live", timeout=MILLISECONDS_MAX)
     await expect(page.locator("main")).not_to_have_attribute("aria-busy", "true")
+    await expect(page.locator("#trend svg")).to_be_visible()
 
 
 def row(page: Page, name: str) -> Locator:
@@ -149,16 +151,22 @@ async def test_what_is_no_amount_is_not_sent(browser: Browser, origin: str) -> N
     await expect(page.locator("#sources tr")).to_have_count(4)
 
 
+@pytest.mark.parametrize("has_cursor", [True, False], ids=["from its cursor", "without one"])
 async def test_cut_connection_resumes_with_nothing_missing(
-    browser: Browser, database_url: str, state_directory: Path
+    browser: Browser, database_url: str, state_directory: Path, *, has_cursor: bool
 ) -> None:
     """The window's server is killed; others write meanwhile, and so does the window itself."""
+    last = ENTRIES_OF_THE_DEMO + 4
     port, other_port = free_port(), free_port()
     async with serving(database_url, state_directory, other_port, "--demo"):
         other = await window(browser, f"http://127.0.0.1:{other_port}")
         async with serving(database_url, state_directory, port, "--demo") as server:
+            if not has_cursor:
+                await change(other, "Mezzanine notes", "Its amount", "8,000,000")
+                await expect(row(other, "Mezzanine notes")).not_to_contain_class("pending")
             page = await window(browser, f"http://127.0.0.1:{port}")
-            await change(other, "Mezzanine notes", "Its amount", "8,000,000")
+            if has_cursor:
+                await change(other, "Mezzanine notes", "Its amount", "8,000,000")
             await expect(row(page, "Mezzanine notes")).to_contain_text("8,000,000.00")
             server.kill()
             await server.wait()
@@ -177,9 +185,34 @@ async def test_cut_connection_resumes_with_nothing_missing(
                 await expect(row(seen, "Green bond")).not_to_contain_class("pending", timeout=MILLISECONDS_MAX)
                 await expect(row(seen, "Founders' equity")).to_have_count(0)
                 await expect(row(seen, "Mezzanine notes")).to_contain_text("10.75 %8,000,000.00")
-                last = ENTRIES_OF_THE_DEMO + 4
                 await expect(seen.locator(f'#history li[data-sequence="{last}"]')).to_have_count(1)
                 assert await sequences(seen) == list(range(last, last - 12, -1))
+
+
+async def test_silence_is_found_out(browser: Browser, database_url: str, state_directory: Path) -> None:
+    port = free_port()
+    async with serving(database_url, state_directory, port, "--demo") as server:
+        page = await window(browser, f"http://127.0.0.1:{port}")
+        server.send_signal(signal.SIGSTOP)
+        await expect(page.locator("#connection")).to_have_text("Reconnecting…", timeout=MILLISECONDS_MAX)
+        server.send_signal(signal.SIGCONT)
+        await is_live(page)
+        await change(page, "Mezzanine notes", "Its amount", "8,000,000")
+        await expect(page.locator(f'#history li[data-sequence="{ENTRIES_OF_THE_DEMO + 1}"]')).to_have_count(1)
+
+
+async def test_total_that_is_too_much_leaves_the_rest_of_the_page(browser: Browser, origin: str) -> None:
+    page = await window(browser, origin)
+    for name in ("One planet", "Another planet"):
+        await add(page, name, "90,000,000,000,000,000.00", "5")
+        await expect(row(page, name)).not_to_contain_class("pending")
+    await expect(page.locator("#wacc")).to_have_text("unknown")
+    await expect(page.locator("#cost-problem")).not_to_be_empty()
+    await page.reload()
+    await expect(page.locator("#sources tr")).to_have_count(6)
+    await change(page, "One planet", "Remove it")
+    await expect(page.locator("#wacc")).to_contain_text("%")
+    await expect(page.locator("#cost-problem")).to_be_empty()
 
 
 async def test_page_asks_for_a_token_where_none_is_handed_out(browser: Browser, origin: str) -> None:

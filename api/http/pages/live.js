@@ -11,13 +11,14 @@ const ENTRIES_SHOWN = 12;
 const SOURCE = "id externalKey name annualRate availableCents isActive version";
 const ENTRY =
   "sequence action effectiveOn name annualRate availableCents previousRate previousAmountCents actor { name }";
-const COST = "wacc { rate totalCents sourceCount } waccTrend(period: MONTH, count: 12) { label rate }";
-const COST_QUERY = `query Cost { ${COST} }`;
 const LOAD_QUERY = `query Load {
   viewer { organization { name baseCurrency } }
   capitalState { source { ${SOURCE} } }
   capitalHistory(first: ${ENTRIES_SHOWN}) { nodes { ${ENTRY} } }
-  ${COST}
+}`;
+const COST_QUERY = `query Cost {
+  wacc { rate totalCents sourceCount }
+  waccTrend(period: MONTH, count: 12) { label rate }
 }`;
 const FOLLOW_SUBSCRIPTION = `subscription Follow($after: String) {
   capitalChanged(after: $after) { cursor entry { ${ENTRY} } source { ${SOURCE} } }
@@ -180,7 +181,7 @@ async function follow() {
 }
 
 // Follows over one connection; resolves to its close code once that is lost.
-function followOnce(onConnected) {
+function followOnce(onSuccess) {
   return new Promise((resolve) => {
     const url = address("graphql");
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -207,16 +208,18 @@ function followOnce(onConnected) {
     function take({ type, payload }) {
       if (type === "connection_ack") {
         send({ type: "subscribe", id: "capital", payload: { query: FOLLOW_SUBSCRIPTION, variables: { after: cursor } } });
-        onConnected();
         showConnection("live", "Live");
         if (cursor === null) {
           load();
         }
       } else if (type === "next" && payload.data) {
+        onSuccess();
         takeChange(payload.data.capitalChanged);
       } else if (type === "ping") {
         send({ type: "pong" });
-      } else if (type !== "pong") {
+      } else if (type === "pong") {
+        onSuccess();
+      } else {
         // The subscription has ended. Where its cursor is of no use any more, all is loaded anew.
         if (type === "error" && payload.some((error) => error.extensions?.code?.startsWith("CURSOR_"))) {
           cursor = null;
@@ -240,8 +243,15 @@ async function load() {
   isLoaded = false;
   sources.clear();
   entries.clear();
-  const data = await persist(() => request(LOAD_QUERY));
+  let data;
+  try {
+    data = await persist(() => request(LOAD_QUERY));
+  } catch (failure) {
+    showConnection("failed", failure.message);
+    return;
+  }
   if (mine !== loads) {
+    // The connection was lost meanwhile, and what was loaded may be too old for the next one.
     return;
   }
   data.capitalState.forEach(({ source }) => learn(source));
@@ -251,8 +261,8 @@ async function load() {
   document.querySelectorAll("[data-currency]").forEach((place) => place.replaceChildren(baseCurrency));
   isLoaded = true;
   draw();
-  drawCost(data);
   document.querySelector("main").removeAttribute("aria-busy");
+  refreshCost();
 }
 
 // Versions go up with each change: whatever order answers and events come in, the newest stays.
@@ -298,7 +308,11 @@ async function refreshCost() {
   isAskingCost = true;
   while (isCostStale) {
     isCostStale = false;
-    drawCost(await persist(() => request(COST_QUERY)));
+    try {
+      drawCost(await persist(() => request(COST_QUERY)));
+    } catch (failure) {
+      drawNoCost(failure.message);
+    }
   }
   isAskingCost = false;
 }
@@ -442,6 +456,7 @@ function drawCost({ wacc, waccTrend }) {
   element("wacc").textContent = wacc.rate === null ? "no source" : showRate(wacc.rate);
   element("total").textContent = showAmount(wacc.totalCents);
   element("count").textContent = wacc.sourceCount;
+  element("cost-problem").textContent = "";
   trend = waccTrend;
   drawTrend();
   const cells = trend.map(({ label, rate }) => [label, rate === null ? "no source" : showRate(rate)]);
@@ -450,6 +465,13 @@ function drawCost({ wacc, waccTrend }) {
       make("tr", {}, make("th", { scope: "row", textContent: label }), make("td", { textContent: rate })),
     ),
   );
+}
+
+function drawNoCost(message) {
+  for (const id of ["wacc", "total", "count"]) {
+    element(id).textContent = "unknown";
+  }
+  element("cost-problem").textContent = message;
 }
 
 function makeSvg(name, attributes, ...children) {
