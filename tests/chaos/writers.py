@@ -13,7 +13,7 @@ from tests.chaos.place import Place
 
 FIRST_DAY = date(2024, 1, 1)
 DAYS = 365
-AGAIN = {"IN_PROGRESS", "TIMEOUT", "UNAVAILABLE", "INTERNAL"}
+AGAIN = {"IN_PROGRESS", "TIMEOUT", "UNAVAILABLE"}
 """What a server says whose database connections are cut, or where the request before is not over yet."""
 REFUSALS = {"INVALID_INPUT", "INVALID_TRANSITION"}
 """What the rules may say to a random change: the source is not active on that day."""
