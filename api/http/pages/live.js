@@ -33,7 +33,7 @@ function mutation(name) {
 const element = (id) => document.getElementById(id);
 const rows = new Map(); // The rows of the table by the ids of their sources.
 const sources = new Map(); // What is known of each source, by id.
-const entries = new Map(); // What is known of the history, by sequence.
+const entries = new Map(); // The latest entries of the history, by sequence.
 const pending = new Map(); // The writes without an answer, by idempotency key.
 let cursor = null; // The last event that was dealt with.
 let loads = 0;
@@ -261,7 +261,7 @@ async function load() {
   document.querySelectorAll("[data-currency]").forEach((place) => place.replaceChildren(baseCurrency));
   isLoaded = true;
   draw();
-  document.querySelector("main").removeAttribute("aria-busy");
+  document.querySelector("main").hidden = false;
   refreshCost();
 }
 
@@ -386,8 +386,11 @@ function draw() {
   const shown = withPending();
   drawSources(shown);
   drawChoices();
-  const last = [...entries].sort(([one], [other]) => (one < other ? 1 : -1)).slice(0, ENTRIES_SHOWN);
-  element("history").replaceChildren(...last.map(([, entry]) => drawEntry(entry)));
+  const latest = [...entries].sort(([one], [other]) => (one < other ? 1 : -1)).slice(0, ENTRIES_SHOWN);
+  element("history").replaceChildren(...latest.map(([, entry]) => drawEntry(entry)));
+  // A page that is open for weeks need not remember what it no longer shows.
+  entries.clear();
+  latest.forEach(([sequence, entry]) => entries.set(sequence, entry));
 }
 
 // Rows stay where they are, so that the focus does.
