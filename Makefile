@@ -10,7 +10,7 @@ CLIENT_PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,\
   $(wildcard docs/clients/package.json tests/clients/*/package.json))
 CLIENT_TOOLS := tests/clients/tools/.venv
 
-.PHONY: run test test-long fuzz clients bench bench-soak bench-sign-in check format lock schema clean
+.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-live check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -39,6 +39,10 @@ fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz $${FUZZ_SECONDS:-600}
 	TRANCHE_FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1000} $(BIN)/python -m pytest -q tests/http/test_fuzz.py
 
+# Writers and subscribers of capital for a minute, while servers are killed and connections cut.
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.chaos $${CHAOS_SECONDS:-60}
+
 # Without npm, or without a Node that is new enough, the Node contestants are left out and named in the report, and the
 # tests of the clients are skipped.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json
@@ -64,6 +68,14 @@ bench-soak: $(VENV)/.installed-dev
 # 10,000 failing sign-ins; fails where a reader's p95 is more than half longer meanwhile. Takes three minutes.
 bench-sign-in: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.sign_in $(ARGS)
+
+# What capital costs with ten thousand entries and with a million; writes bench/CAPITAL.md.
+bench-capital: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.capital $(ARGS)
+
+# From a commit to its thousand subscribers; writes bench/LIVE.md.
+bench-live: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.live $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -77,7 +77,7 @@ def _overview(cells: list[Cell], medians: dict[tuple[Cell, str], Sample], figure
             ratio = "" if sample is None or reference is None else f" ({_ratio(figure, sample, reference)})"
             row.append("" if sample is None else f"{figure(sample):.0f}{ratio}")
         rows.append(row)
-    return _markdown(["", *names], rows)
+    return markdown(["", *names], rows)
 
 
 def _table(cell: Cell, medians: dict[tuple[Cell, str], Sample]) -> str:
@@ -99,7 +99,7 @@ def _table(cell: Cell, medians: dict[tuple[Cell, str], Sample]) -> str:
         for (other, name), sample in medians.items()
         if other == cell
     ]
-    return _markdown(list(HEAD), rows)
+    return markdown(list(HEAD), rows)
 
 
 def _requests_per_second(sample: Sample) -> float:
@@ -114,7 +114,24 @@ def _ratio(figure: Callable[[Sample], float], sample: Sample, reference: Sample 
     return "" if reference is None else f"{figure(sample) / figure(reference):.2f}"
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
+def measured_with(postgresql: str, how: str) -> str:
+    """When, how, on what machine and with which versions something was measured, as a list."""
+    return "\n".join(
+        [
+            f"- Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {how}.",
+            f"- Machine: {psutil.cpu_count()} cores, {_processor()}, {psutil.virtual_memory().total / 2**30:.0f} GiB.",
+            _versions(postgresql),
+        ]
+    )
+
+
+def _versions(postgresql: str) -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in PYTHON_PACKAGES)
+    return f"- CPython {platform.python_version()}, PostgreSQL {postgresql}; {packages}."
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table; all columns but the first are numbers."""
     lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -132,9 +149,7 @@ def _setting(setting: Setting, samples: Samples) -> list[str]:
         f" {setting.cores}.",
         f"- Work of others on the machine meanwhile: {foreign:.2f} cores in the median, {foreign_max:.2f} at most. The"
         f" load generator took {generator_max:.2f} cores at most.",
-        f"- CPython {platform.python_version()}, PostgreSQL {setting.postgresql}; "
-        + ", ".join(f"{name} {version(name)}" for name in PYTHON_PACKAGES)
-        + ".",
+        _versions(setting.postgresql),
     ]
     if node is not None:
         packages = ", ".join(f"{name} {_node_package(name)}" for name in NODE_PACKAGES)

@@ -30,6 +30,7 @@ from api.http.live.answers import Answers
 from api.http.live.perform import Perform
 from api.http.live.streams import Streams
 from api.http.live.websocket import SocketLimits, WebSocketEndpoint
+from api.http.live_page import live_page_routes, no_token
 from api.http.operations import OperationLimits, Operations
 from api.http.persisted_documents import PersistedDocuments, read_trusted_documents
 from api.http.security_headers import SafeAnswers, answer_errors_as_json, security_headers
@@ -127,7 +128,7 @@ def create_app(settings: Settings) -> Application:
         app.router.routes.extend(
             demo_session.routes(tokens, app.state, edge.cross_origin)
             if settings.demo
-            else graphiql_routes(demo_token=lambda: None)
+            else [*graphiql_routes(demo_token=lambda: None), *live_page_routes(demo_token=no_token)]
         )
     return app
 

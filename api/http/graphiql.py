@@ -135,9 +135,7 @@ def graphiql_routes(
 
     async def send_session(request: Request) -> Response:
         headers = SECURITY_HEADERS | {"Cache-Control": "no-store"}
-        # Another site's page has no business with the token, whatever the application allows across origins.
-        is_elsewhere = request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
-        if is_elsewhere or not takes_host(request.headers.get("Host", "")):
+        if is_from_elsewhere(request, takes_host):
             return error_response(403, "Only for the GraphiQL page.", headers)
         session: dict[str, object] = {"examples": [asdict(example) for example in await examples()]}
         token = demo_token()
@@ -169,10 +167,20 @@ def read_static_file(path: Traversable) -> StaticFile:
 
 def render_page(static_files: dict[str, StaticFile]) -> str:
     """The page, in which each file's address carries its digest, so that it may be cached for good."""
-    page = (PAGES / "graphiql.html").read_text(encoding="utf-8")
+    return link_files((PAGES / "graphiql.html").read_text(encoding="utf-8"), static_files)
+
+
+def link_files(page: str, static_files: dict[str, StaticFile]) -> str:
+    """The page with each file's digest in its address."""
     for name, static_file in static_files.items():
         page = page.replace(f'/static/{name}"', f'/static/{name}?v={static_file.digest}"')
     return page
+
+
+def is_from_elsewhere(request: Request, takes_host: Callable[[str], bool]) -> bool:
+    """Whether another site's page asks, which has no business with a token, or a Host is named that is not ours."""
+    is_elsewhere = request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
+    return is_elsewhere or not takes_host(request.headers.get("Host", ""))
 
 
 def static_response(request: Request, static_file: StaticFile | None) -> Response:

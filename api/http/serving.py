@@ -82,8 +82,8 @@ def _announce(address: str, banner: str) -> None:
 
 
 def demo_banner(address: str, tokens: dict[Role, str]) -> str:
-    """What a person needs to try the demo: the page, a token for each role, a line to paste."""
-    lines = ["", f"GraphiQL: {address}/graphiql", ""]
+    """What a person needs to try the demo: the pages, a token for each role, a line to paste."""
+    lines = ["", f"GraphiQL: {address}/graphiql", f"Capital, live: {address}/live", ""]
     lines += [f"{role.value} token:\n{tokens[role]}\n" for role in Role if role in tokens]
     query = '{"query":"{ funds(first: 3) { nodes { id name allocationVersion reserves { plannedCents } } } }"}'
     editor = tokens.get(Role.EDITOR, "")

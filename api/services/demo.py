@@ -1,7 +1,8 @@
-"""The demo: an organization with three members, a few funds with companies and reserves, and a portfolio."""
+"""The demo: an organization with three members, a few funds with companies and reserves, a portfolio, and capital."""
 
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
@@ -9,7 +10,9 @@ import asyncpg
 from pydantic import TypeAdapter
 
 from api.domain.access import Principal, Role
-from api.services import companies, funds, portfolios, statements
+from api.domain.capital import CapitalAction
+from api.domain.capital_entries import FileEntry, Reading
+from api.services import capital_import, companies, funds, portfolios, statements
 from api.services.commands import Command, Writer
 from api.services.organizations import Member, create_organization
 from api.services.statements import NewStatement
@@ -54,6 +57,41 @@ FUNDS = (
     DemoFund("Oakfield Buyout IV", 2019, "Oakfield", "Buyout", 2_500 * MILLION),
     DemoFund("Oakfield Credit II", 2020, "Oakfield", "Private Credit", 1_200 * MILLION),
     DemoFund("Meridian Infrastructure III", 2018, "Meridian", "Infrastructure", 3_000 * MILLION),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSource:
+    """A capital source of the demo; days are days ago.
+
+    A change is a day with a new rate, a new amount in cents, or neither where the source is removed.
+    """
+
+    name: str
+    added: int
+    annual_rate: Decimal
+    available_cents: int
+    changes: tuple[tuple[int, Decimal | int | None], ...]
+
+
+SOURCES = (
+    DemoSource("Founders' equity", 720, Decimal("0.14"), 20 * MILLION, ((75, Decimal("0.1325")),)),
+    DemoSource(
+        "Harbour Bank term loan",
+        700,
+        Decimal("0.0525"),
+        12 * MILLION,
+        ((420, Decimal("0.061")), (205, 9 * MILLION), (100, Decimal("0.0575"))),
+    ),
+    DemoSource(
+        "Revolving credit line",
+        640,
+        Decimal("0.065"),
+        4 * MILLION,
+        ((330, 13 * MILLION // 2), (250, Decimal("0.0725")), (130, 3 * MILLION), (20, 5 * MILLION)),
+    ),
+    DemoSource("Mezzanine notes", 520, Decimal("0.11"), 5 * MILLION, ((160, 15 * MILLION // 2),)),
+    DemoSource("Bridge loan", 400, Decimal("0.095"), 5 * MILLION // 2, ((40, None),)),
 )
 STATEMENT_DATES = (date(2023, 12, 31), date(2024, 12, 31), date(2025, 12, 31))
 
@@ -108,6 +146,11 @@ async def _load(command: Command) -> bool:
             command, portfolio_id=portfolio_id, fund_id=fund_id, commitment_cents=commitment
         )
         await statements.record_holding_statements(command, _statements(random, holding_id, commitment))
+    today = datetime.now(UTC).date()
+    history = sorted(
+        (entry for source in SOURCES for entry in _history(source, today)), key=lambda one: one.effective_on
+    )
+    await capital_import.import_history(command, Reading(dict(enumerate(history))), today=today, source="demo")
     return True
 
 
@@ -141,3 +184,33 @@ def _statements(random: Random, holding_id: int, commitment: int) -> list[NewSta
             NewStatement(holding_id, as_of, commitment, paid_in, distributed, nav, reported_multiple=multiple)
         )
     return reported
+
+
+def _history(source: DemoSource, today: date) -> Iterator[FileEntry]:
+    """The source's entries, the first first."""
+    key = source.name.lower().replace("'", "").replace(" ", "-")
+    added_on = today - timedelta(days=source.added)
+    standing = FileEntry(
+        f"{key}-0", key, added_on, source.name, source.annual_rate, source.available_cents, CapitalAction.ADDED
+    )
+    yield standing
+    for number, (days_ago, value) in enumerate(source.changes, 1):
+        rate, amount = standing.annual_rate, standing.available_cents
+        standing = replace(
+            standing,
+            id=f"{key}-{number}",
+            effective_on=today - timedelta(days=days_ago),
+            action=CapitalAction.REMOVED,
+            previous_rate=rate,
+            previous_amount_cents=amount,
+        )
+        match value:
+            case Decimal():
+                standing = replace(
+                    standing, action=CapitalAction.RATE_CHANGED, annual_rate=value, previous_amount_cents=None
+                )
+            case int():
+                standing = replace(
+                    standing, action=CapitalAction.AMOUNT_CHANGED, available_cents=value, previous_rate=None
+                )
+        yield standing

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -13,29 +11,19 @@ import httpx
 import pytest
 import uvicorn
 from graphql import build_schema, graphql
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from api.http.graphiql import FUNDS, graphiql_routes
+from tests.http.browser import chromium, watch
 from tests.processes import free_port, serving
 
 TOKEN = "demo-token"
 OPERATION_NAME_MILLISECONDS = 1000
 FOLLOWED_MILLISECONDS = 200
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMIUM_ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 BROWSER_SCHEMA = build_schema("""
     type Query { "All *funds*." funds(first: Int): FundConnection! }
     type FundConnection { totalCount: Int edges: [FundEdge!]! }
@@ -91,31 +79,8 @@ def origin() -> Iterator[str]:
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
     """An empty page of a new Chromium with an empty profile."""
-    if CHROMIUM is None:
-        if os.environ.get("TRANCHE_REQUIRE_BROWSER") == "1":
-            pytest.fail("TRANCHE_REQUIRE_BROWSER=1, but there is no Chromium on the PATH")
-        pytest.skip("no Chromium on the PATH")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+    async with chromium() as browser:
         yield await browser.new_page(viewport={"width": 1280, "height": 800})
-        await browser.close()
-
-
-def watch(page: Page, origin: str) -> list[str]:
-    """What goes wrong on the page from now on; a refusal by the policy is among the console's errors."""
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-    page.on(
-        "console",
-        lambda message: complaints.append(f"console: {message.text}") if message.type in {"error", "warning"} else None,
-    )
-    page.on(
-        "request",
-        lambda request: (
-            None if request.url.startswith((f"{origin}/", "data:")) else complaints.append(f"request: {request.url}")
-        ),
-    )
-    return complaints
 
 
 async def editor_text(page: Page, editor: str) -> str:

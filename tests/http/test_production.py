@@ -167,7 +167,15 @@ async def test_production_tells_anonymous_callers_alike_of_a_wrong_literal_and_a
 
 
 async def test_production_serves_no_page_and_no_debugging(production: RunningServer) -> None:
-    for path in ("/graphiql", "/graphiql/session.json", "/docs", "/redoc", "/openapi.json"):
+    for path in (
+        "/graphiql",
+        "/graphiql/session.json",
+        "/live",
+        "/live/session.json",
+        "/docs",
+        "/redoc",
+        "/openapi.json",
+    ):
         assert (await production.client.get(path)).status_code == 404
     answer = await production.execute("{ viewer { role } }", debug=True)
     assert "extensions" not in answer.body

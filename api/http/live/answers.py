@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
@@ -14,6 +15,7 @@ from api import metrics
 from api.errors import Refused, RequestError, TimedOut, TryAgain
 from api.graphql.context import Context, SignedIn
 from api.http.documents import Document, Operation
+from api.http.live.sharing import Sharing, what_answers_depend_on
 from api.http.operations import Operations, failed, format_error
 from api.http.reports import count_errors, report
 from api.http.requests import GraphQLRequest
@@ -34,6 +36,7 @@ class Answers:
     def __init__(self, operations: Operations, live: LiveLog) -> None:
         self.operations = operations
         self.live = live
+        self._sharing: Sharing[Body] = Sharing()
         # An event goes to all who follow at once: they must leave connections to those who ask something else.
         self._places = asyncio.Semaphore(max(1, operations.database.limits.read_connections_max // 2))
 
@@ -56,7 +59,7 @@ class Answers:
                 responses = one(result.body)
             else:
                 await self.operations.admit(operation, request, signed_in)
-                responses = self._events(document, request, signed_in, request_id)
+                responses = self._events(document, operation, request, signed_in, request_id)
             async with aclosing(responses) as bodies:
                 async for body in bodies:
                     codes = [*codes, *count_errors(body)][:CODES_LOGGED_MAX]
@@ -72,7 +75,12 @@ class Answers:
             report(operation, signed_in, request_id, seconds, codes, responses=count)
 
     async def _events(
-        self, document: Document, request: GraphQLRequest, signed_in: SignedIn | None, request_id: str
+        self,
+        document: Document,
+        operation: Operation,
+        request: GraphQLRequest,
+        signed_in: SignedIn | None,
+        request_id: str,
     ) -> AsyncGenerator[Body, None]:
         context = self._context(signed_in, request_id)
         executor = Executor.build(
@@ -94,10 +102,13 @@ class Answers:
         if isinstance(source, ExecutionResult):
             yield _refused(source.errors or [], request_id)
             return
+        key = what_answers_depend_on(document, operation, request, signed_in)
         try:
             async with aclosing(_closable(source)) as events:
                 async for event in events:
-                    body = await self._answer(executor, event, signed_in, request_id)
+                    body = await self._sharing.answer(
+                        (key, event.log_entry.sequence), partial(self._answer, executor, event, signed_in, request_id)
+                    )
                     yield body
                     if "data" not in body:
                         return
