@@ -56,6 +56,7 @@ class BoundedHttp(HttpToolsProtocol):
     _looked_at: object = None
     _head_bytes = 0
     _received = b""
+    _to_reread = b""
     _is_offer = False
     _answered: RequestResponseCycle | None = None
     """The request that is being answered, of several that have come at once; ``cycle`` is the last of them."""
@@ -86,8 +87,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes what came, and refuses headers without an end."""
-        self._received = data
-        super().data_received(data)
+        coming = data
+        while coming:
+            self._received, self._to_reread = coming, b""
+            super().data_received(coming)
+            coming = self._to_reread
         cycle = self.cycle
         if cycle is None or cycle.scope is not self.scope:
             self._head_bytes += len(data)
@@ -145,8 +149,10 @@ class BoundedHttp(HttpToolsProtocol):
             super().on_message_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Reads the request without its offer of another protocol; the parser takes no body after an offer."""
+        """Has the request read anew without its offer of another protocol: the parser takes no body after one."""
         stopped = sys.exception()
+        if not self._is_offer or stopped is None:
+            return
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s\r\n" % (method, self.url, version)]
         for name, value in self.headers:
@@ -155,9 +161,8 @@ class BoundedHttp(HttpToolsProtocol):
                 value = b", ".join(token for token in tokens if token.lower() != b"upgrade")
             if name != b"upgrade":
                 lines.append(b"%s: %s\r\n" % (name, value))
-        rest = self._received[stopped.args[0] :] if stopped is not None else b""
         self.parser = httptools.HttpRequestParser(self)
-        super().data_received(b"".join(lines) + b"\r\n" + rest)
+        self._to_reread = b"".join(lines) + b"\r\n" + self._received[stopped.args[0] :]
 
     def _should_upgrade(self) -> bool:
         """Whether this is a WebSocket's handshake, which is a GET without a body."""

@@ -168,6 +168,15 @@ async def test_offer_of_another_protocol_is_ignored(port: int, offer: bytes, pie
     writer.close()
 
 
+async def test_many_offers_at_once_are_ignored(port: int) -> None:
+    offered = WHOLE.replace(b"Host", b"Connection: upgrade\r\nUpgrade: a\r\nHost")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(offered * 500)
+    answered = await reader.read()
+    assert answered.count(b"HTTP/1.1 200 OK") == answered.count(b"ok") == 500
+    writer.close()
+
+
 async def test_connect_is_answered_like_any_method(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nContent-Length: 0\r\n\r\n")
