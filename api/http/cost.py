@@ -153,7 +153,7 @@ class _Pricer:
         if (parent.name, name) in LISTS_AS_GIVEN and given is not None:
             return _product(given, each)
         rows = page if isinstance(page, PageSize) else None
-        return _product(size or rows or LIST_SIZES.get((parent.name, name), LIST_SIZE), each)
+        return _sum([own, _product(size or rows or LIST_SIZES.get((parent.name, name), LIST_SIZE), each)])
 
     def _selected(
         self, type_: Any, sets: Sequence[SelectionSetNode | None], page: PageSize | ListLength | None

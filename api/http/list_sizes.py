@@ -23,9 +23,9 @@ GIVEN_MAX = 1_000
 """How many objects an input's list may hold."""
 LIST_SIZES = {
     ("Portfolio", "exposure"): 100,
-    ("Query", "capitalState"): 1_000,
+    ("Query", "capitalState"): 200,
     ("Query", "waccTrend"): 100,
-    ("Reallocation", "changes"): GIVEN_MAX,
+    ("Reallocation", "changes"): 100,
     ("ReallocationPreview", "deltas"): GIVEN_MAX,
     ("Viewer", "memberships"): 20,
 }

@@ -121,7 +121,7 @@ def cost_of(text: str, variables: Mapping[str, Any] | None = None) -> int:
         ),
         ('{ portfolio(id: "x") { exposure(by: FUND) { holdingCount totals { navCents } fund { name } } } }', {}, 301),
         ("{ auditVerification { isIntact } }", {}, 1_001),
-        ("{ wacc { rate } capitalState { name } }", {}, 1_201),
+        ("{ wacc { rate } capitalState { name } }", {}, 401),
         (
             "mutation ($i: CreateFundInput!) { createFund(input: $i) { fund { id } userErrors { code } } }",
             {"i": {"name": "x"}},

@@ -66,17 +66,17 @@ async def test_files_outside_of_the_closed_list_are_refused(http: httpx.AsyncCli
 
 
 async def test_session_hands_out_the_demo_token_to_the_page_alone(http: httpx.AsyncClient) -> None:
-    own = await http.get("/live/session.json", headers={"Sec-Fetch-Site": "same-origin"})
+    own = await http.get("/live/session.json", headers={"Host": "localhost", "Sec-Fetch-Site": "same-origin"})
     assert (own.json(), own.headers["Cache-Control"]) == ({"token": TOKEN}, "no-store")
-    for site in ("cross-site", "same-site"):
-        response = await http.get("/live/session.json", headers={"Sec-Fetch-Site": site})
+    for host, site in (("localhost", "cross-site"), ("localhost", "same-site"), ("evil.example", "same-origin")):
+        response = await http.get("/live/session.json", headers={"Host": host, "Sec-Fetch-Site": site})
         assert response.status_code == 403
         assert TOKEN not in response.text
 
 
 async def test_session_has_no_token_outside_of_a_demo(server: RunningServer) -> None:
     assert (await server.client.get("/live")).status_code == 200
-    assert (await server.client.get("/live/session.json")).json() == {"token": None}
+    assert (await server.client.get("/live/session.json", headers={"Host": "localhost"})).json() == {"token": None}
 
 
 def documents() -> list[str]:
