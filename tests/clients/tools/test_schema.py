@@ -12,6 +12,7 @@ from tests.contracts.operations import graphql_schema
 NOT_ALPHABETICAL = (
     "enum-values-sorted-alphabetically",
     "input-object-fields-sorted-alphabetically",
+    "interface-fields-sorted-alphabetically",
     "type-fields-sorted-alphabetically",
 )
 """Fields and values stand in the order of their meaning: what identifies first, what goes together side by side."""
