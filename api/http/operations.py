@@ -17,6 +17,7 @@ from api.errors import QueryTooComplex, Refused, RequestError, TimedOut, TryAgai
 from api.graphql.context import Context, People, SignedIn
 from api.http.deadlines import Deadlines
 from api.http.documents import UNFIT, Document, Operation, brief
+from api.http.executor import TransientExecutor, let_go
 from api.http.requests import GraphQLRequest
 from api.reads.compiled.execution import run
 from api.services.commands import Writer
@@ -227,6 +228,7 @@ class Operations:
             variable_values=request.variables,
             operation_name=request.operation_name,
             hide_suggestions=self.hides_suggestions,
+            executor_class=TransientExecutor,
         )
         result = await outcome if isawaitable(outcome) else outcome
         if not isinstance(result, ExecutionResult):
@@ -240,6 +242,7 @@ class Operations:
         elif errors:
             _raise_fault(operation, result)
             body["errors"] = [format_error(error, context.request_id) for error in errors]
+            let_go(*errors, *(error.original_error for error in errors))
         if not is_refused:
             body["data"] = result.data
         if debug:
@@ -256,6 +259,7 @@ def _raise_fault(operation: Operation, result: ExecutionResult) -> None:
     faults = [error.original_error for error in result.errors or () if fault_of(error.original_error)]
     is_all = not any((result.data or {}).values()) and len(faults) == len(result.errors or ())
     if faults and faults[0] is not None and (operation.type is OperationType.QUERY or is_all):
+        let_go(*result.errors or (), *faults)
         raise faults[0]
 
 
@@ -266,11 +270,10 @@ def failed(error: Exception, request_id: str) -> Result:
         logger.warning("database_fault", request_id=request_id, error=repr(error))
     elif fault is None and isinstance(error, QueryTooComplex):
         fault = error
-    if fault is None:
-        return Result(500, {"errors": [masked(error, request_id)]})
-    body = {"errors": [{"message": str(fault), "extensions": {"code": fault.code}}]}
-    retry_after = fault.retry_after if isinstance(fault, TryAgain) else None
-    return Result(STATUSES.get(fault.code, 400), body, retry_after)
+    told = {"message": str(fault), "extensions": {"code": fault.code}} if fault else masked(error, request_id)
+    let_go(error)
+    status = STATUSES.get(fault.code, 400) if fault else 500
+    return Result(status, {"errors": [told]}, fault.retry_after if isinstance(fault, TryAgain) else None)
 
 
 def format_error(error: GraphQLError, request_id: str, code: str = "BAD_USER_INPUT") -> dict[str, Any]:
