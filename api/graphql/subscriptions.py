@@ -1,8 +1,8 @@
 """What can be followed as it happens: the organization's log, and what of it is about one thing."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing
-from typing import Annotated, TypeVar
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -14,7 +14,7 @@ from api.graphql.context import Info
 from api.graphql.declare import load
 from api.graphql.reallocations import Reallocation
 from api.reads import global_ids
-from api.reads.live.followers import Interest
+from api.reads.live.followers import Follower, Interest
 from api.reads.live.positions import Entry, encode_cursor, end_of_log
 from api.services.capital import ENTRY_ACTIONS
 
@@ -114,12 +114,12 @@ class Subscription:
         info: Info,
         fund_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only of this fund.")] = None,
         after: After = None,
-    ) -> AsyncGenerator[ReallocationEvent, None]:
+    ) -> AsyncIterable[ReallocationEvent]:
         """Reallocations as they are committed."""
         await info.context.authorise()
         fund = None if fund_id is None else await _known(info, "Fund", fund_id, "fundId: there is no such fund.")
-        entries = await _follow(info, Interest(actions=frozenset({"reallocation.committed"}), fund_id=fund), after)
-        return _shown(entries, ReallocationEvent)
+        interest = Interest(actions=frozenset({"reallocation.committed"}), fund_id=fund)
+        return await _follow(info, interest, after, ReallocationEvent)
 
     @strawberry.subscription(description="Changes of capital sources as they are committed, of one source or of all.")
     async def capital_changed(
@@ -127,13 +127,13 @@ class Subscription:
         info: Info,
         source_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only of this source.")] = None,
         after: After = None,
-    ) -> AsyncGenerator[CapitalChange, None]:
+    ) -> AsyncIterable[CapitalChange]:
         """Changes of capital sources as they are committed."""
         await info.context.authorise()
         message = "sourceId: there is no such capital source."
         source = None if source_id is None else await _known(info, "CapitalSource", source_id, message)
-        entries = await _follow(info, Interest(actions=ENTRY_ACTIONS, capital_source_id=source), after)
-        return _shown(entries, CapitalChange)
+        interest = Interest(actions=ENTRY_ACTIONS, capital_source_id=source)
+        return await _follow(info, interest, after, CapitalChange)
 
     @strawberry.subscription(description="The organization's log as it grows. For administrators.")
     async def event_recorded(
@@ -144,25 +144,36 @@ class Subscription:
             strawberry.argument(description="Only events of these kinds."),
         ] = None,
         after: After = None,
-    ) -> AsyncGenerator[RecordedEvent, None]:
+    ) -> AsyncIterable[RecordedEvent]:
         """The organization's log as it grows."""
         await info.context.authorise("eventRecorded")
         wanted = None if kinds is None else frozenset(kind.value for kind in kinds)
-        entries = await _follow(info, Interest(kinds=wanted), after)
-        return _shown(entries, RecordedEvent)
+        return await _follow(info, Interest(kinds=wanted), after, RecordedEvent)
 
 
-async def _follow(info: Info, interest: Interest, after: str | None) -> AsyncGenerator[Entry, None]:
+class Following(Generic[T]):
+    """What a subscription answers with: the entries of the log that it follows, and what it shows of each."""
+
+    def __init__(self, entries: Follower, make: Callable[..., T]) -> None:
+        self.entries = entries
+        self._make = make
+
+    def show(self, entry: Entry) -> T:
+        """What is shown of an entry."""
+        return self._make(log_entry=entry)
+
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
+        """Shows one entry after the other."""
+        async with aclosing(self.entries) as entries:
+            async for entry in entries:
+                yield self.show(entry)
+
+
+async def _follow(info: Info, interest: Interest, after: str | None, make: Callable[..., T]) -> Following[T]:
     context = info.context
     if context.live is None:
         raise BadUserInput("Subscriptions are answered over a WebSocket or as a stream of events.")
-    return await context.live.follow(context.principal.organization_id, interest, after)
-
-
-async def _shown(entries: AsyncGenerator[Entry, None], make: Callable[..., T]) -> AsyncGenerator[T, None]:
-    async with aclosing(entries):
-        async for entry in entries:
-            yield make(log_entry=entry)
+    return Following(await context.live.follow(context.principal.organization_id, interest, after), make)
 
 
 async def _known(info: Info, type_name: str, global_id: str, message: str) -> int:

@@ -16,7 +16,7 @@ from api.http.authentication import Authenticator
 from api.http.connections import send_whole
 from api.http.cross_origin import CrossOrigin
 from api.http.documents import NEEDS_A_TOKEN, Document, Documents, Operation
-from api.http.live.answers import Answers, Body, one
+from api.http.live.answers import Answers, Response, one
 from api.http.live.guard import Caller
 from api.http.live.streams import NO_STREAM, Format, Streams, Wanted, wanted
 from api.http.operations import Operations, failed, format_error, masked
@@ -51,7 +51,7 @@ class Reply:
     headers: Mapping[str, str]
     operation: Operation | None = None
     signed_in: SignedIn | None = None
-    stream: tuple[Format, AsyncGenerator[Body, None]] | None = None
+    stream: tuple[Format, AsyncGenerator[Response, None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +182,8 @@ class GraphQLEndpoint:
             return Reply(result.status, result.body, result.headers, signed_in=signed_in)
         chosen = stream.subscription if operation.type is OperationType.SUBSCRIPTION else stream.single
         if chosen is not None:
-            bodies = self.answers.bodies(document, operation, request, signed_in, request_id)
-            return Reply(200, {}, {}, operation, signed_in, stream=(chosen, bodies))
+            responses = self.answers.responses(document, operation, request, signed_in, request_id)
+            return Reply(200, {}, {}, operation, signed_in, stream=(chosen, responses))
         debug = self.edge.shows_debug and b"x-tranche-debug" in headers
         shows_cost = b"x-tranche-cost" in headers
         result = await self.operations.run(

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
@@ -42,7 +42,7 @@ async def write(server: RunningServer, *actions: str, organization: str = "alpha
     await Writer(server.database, bus=bus).run(principal, "createFund", work, result_type=TypeAdapter(int))
 
 
-async def take(entries: AsyncGenerator[Entry, None], number: int) -> list[Entry]:
+async def take(entries: AsyncIterator[Entry], number: int) -> list[Entry]:
     async with asyncio.timeout(20):
         return [await anext(entries) for _ in range(number)]
 
@@ -129,7 +129,7 @@ async def test_cursor_of_a_filtered_follower_passes_what_it_does_not_want(
         coming = asyncio.create_task(take(entries, 1))
         await write(server, *(["noise"] * 30))
         reads: list[int] = []
-        read = log._read
+        read = log.read
 
         async def counted(organization_id: int, cursor: int, until: int) -> object:
             reads.append(cursor)
@@ -137,7 +137,7 @@ async def test_cursor_of_a_filtered_follower_passes_what_it_does_not_want(
 
         await write(server, "security two")
         assert [entry.action for entry in await coming] == ["security two"]
-        monkeypatch.setattr(log, "_read", counted)
+        monkeypatch.setattr(log, "read", counted)
         coming = asyncio.create_task(take(entries, 1))
         await write(server, "security three")
         assert [entry.action for entry in await coming] == ["security three"]

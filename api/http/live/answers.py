@@ -2,32 +2,51 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 
+import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType
 from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
 
 from api import metrics
 from api.errors import Refused, RequestError, TimedOut, TryAgain
 from api.graphql.context import Context, SignedIn
+from api.graphql.subscriptions import Following
 from api.http.documents import Document, Operation
+from api.http.live.channels import Channels, Take
 from api.http.live.sharing import Sharing, what_answers_depend_on
 from api.http.operations import Operations, failed, format_error
 from api.http.reports import count_errors, report
 from api.http.requests import GraphQLRequest
 from api.reads.live.followers import LiveLog
+from api.reads.live.positions import Entry
 
 RETRY_SECONDS = (0.2, 1.0, 3.0)
 """After how long an event that the server failed to answer is tried again."""
 
 CODES_LOGGED_MAX = 20
 
-Body = dict[str, Any]
-"""A GraphQL response. Without ``data`` the operation was refused, or cannot go on."""
+
+class Response:
+    """A GraphQL response as it is sent, written once for all whom it goes to.
+
+    Without ``data`` the operation was refused, or cannot go on.
+    """
+
+    __slots__ = ("body", "json")
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self.body = body
+        self.json = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the operation was run."""
+        return "data" in self.body
 
 
 class Answers:
@@ -36,39 +55,60 @@ class Answers:
     def __init__(self, operations: Operations, live: LiveLog) -> None:
         self.operations = operations
         self.live = live
-        self._sharing: Sharing[Body] = Sharing()
+        self.following = 0
+        """How many subscriptions follow a log just now."""
+        self._sharing: Sharing[Response] = Sharing()
+        self._channels: Channels[Response] = Channels()
         # An event goes to all who follow at once: they must leave connections to those who ask something else.
         self._places = asyncio.Semaphore(max(1, operations.database.limits.read_connections_max // 2))
 
-    async def bodies(
+    async def responses(
         self,
         document: Document,
         operation: Operation,
         request: GraphQLRequest,
         signed_in: SignedIn | None,
         request_id: str,
-    ) -> AsyncGenerator[Body, None]:
-        """The responses to one operation. Whatever fails inside is masked, logged and ends them."""
+        take: Take[Response] | None = None,
+    ) -> AsyncGenerator[Response, None]:
+        """The responses to one operation. Whatever fails inside is masked, logged and ends them.
+
+        While a subscription keeps up with what happens, its responses go to ``take``, if there is one: at once, and
+        without this generator.
+        """
         started, count = time.perf_counter(), 0
         codes: list[str] = []
         is_subscription = operation.type is OperationType.SUBSCRIPTION
         metrics.SUBSCRIPTIONS.inc(is_subscription)
+
+        def note(response: Response) -> None:
+            nonlocal codes, count
+            if "errors" in response.body:
+                codes = [*codes, *count_errors(response.body)][:CODES_LOGGED_MAX]
+            count += response.has_data
+
+        def take_and_note(response: Response) -> bool:
+            taken = take is not None and take(response)
+            if taken:
+                note(response)
+            return taken
+
         try:
             if not is_subscription:
                 result = await self.operations.run(document, operation, request, signed_in, request_id, debug=False)
-                responses = one(result.body)
+                found = one(result.body)
             else:
                 await self.operations.admit(operation, request, signed_in)
-                responses = self._events(document, operation, request, signed_in, request_id)
-            async with aclosing(responses) as bodies:
-                async for body in bodies:
-                    codes = [*codes, *count_errors(body)][:CODES_LOGGED_MAX]
-                    count += "data" in body
-                    yield body
+                taking = None if take is None else take_and_note
+                found = self._events(document, operation, request, signed_in, request_id, taking)
+            async with aclosing(found) as responses:
+                async for response in responses:
+                    note(response)
+                    yield response
         except Exception as error:
-            body = failed(error, request_id).body
-            codes = [*codes, *count_errors(body)]
-            yield body
+            response = Response(failed(error, request_id).body)
+            note(response)
+            yield response
         finally:
             metrics.SUBSCRIPTIONS.dec(is_subscription)
             seconds = time.perf_counter() - started
@@ -81,7 +121,8 @@ class Answers:
         request: GraphQLRequest,
         signed_in: SignedIn | None,
         request_id: str,
-    ) -> AsyncGenerator[Body, None]:
+        take: Take[Response] | None,
+    ) -> AsyncGenerator[Response, None]:
         context = self._context(signed_in, request_id)
         executor = Executor.build(
             self.operations.schema,
@@ -102,22 +143,35 @@ class Answers:
         if isinstance(source, ExecutionResult):
             yield _refused(source.errors or [], request_id)
             return
+        source = cast("Following[Any]", source)
+
+        async def answer(entry: Entry) -> Response:
+            make = partial(self._answer, executor, source.show(entry), signed_in, request_id)
+            return await self._sharing.answer((key, entry.sequence), make)
+
         key = what_answers_depend_on(document, operation, request, signed_in)
+        self.following += 1
         try:
-            async with aclosing(_closable(source)) as events:
-                async for event in events:
-                    body = await self._sharing.answer(
-                        (key, event.log_entry.sequence), partial(self._answer, executor, event, signed_in, request_id)
-                    )
-                    yield body
-                    if "data" not in body:
-                        return
+            async with aclosing(source.entries) as follower:
+                while True:
+                    if take is not None:
+                        last = await self._channels.attend((key, follower.interest), follower, answer, take)
+                        if last is not None:
+                            yield last
+                            return
+                    for entry in await follower.read():
+                        response = await answer(entry)
+                        yield response
+                        if not response.has_data:
+                            return
         except RequestError as error:
             yield _refused([GraphQLError(str(error), original_error=error)], request_id)
+        finally:
+            self.following -= 1
 
     async def _answer(
         self, executor: Executor[Any], event: object, signed_in: SignedIn | None, request_id: str
-    ) -> Body:
+    ) -> Response:
         """The response to one event, read from a snapshot of its own.
 
         Where the server fails to answer it, it is tried again; in the end the response has no data, and the stream must
@@ -133,7 +187,7 @@ class Answers:
                 result = ExecutionResult(None, [GraphQLError(str(late), original_error=late)])
             errors = result.errors or []
             if result.data is not None or not any(_is_servers_fault(error) for error in errors):
-                return _body(result, request_id)
+                return _shown(result, request_id)
             if seconds is not None:
                 await asyncio.sleep(seconds)
         return _refused(errors, request_id)
@@ -154,29 +208,21 @@ class Answers:
         return Context(self.operations.database, self.operations.writer, request_id, signed_in, live=self.live)
 
 
-async def one(body: Mapping[str, Any]) -> AsyncGenerator[Body, None]:
+async def one(body: Mapping[str, Any]) -> AsyncGenerator[Response, None]:
     """A single response as a series."""
-    yield dict(body)
+    yield Response(body)
 
 
-async def _closable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
-    try:
-        async for event in source:
-            yield event
-    finally:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
-
-
-def _body(result: ExecutionResult, request_id: str) -> Body:
-    body: Body = {"errors": [format_error(error, request_id) for error in result.errors]} if result.errors else {}
+def _shown(result: ExecutionResult, request_id: str) -> Response:
+    body: dict[str, Any] = {}
+    if result.errors:
+        body["errors"] = [format_error(error, request_id) for error in result.errors]
     body["data"] = result.data
-    return body
+    return Response(body)
 
 
-def _refused(errors: list[GraphQLError], request_id: str) -> Body:
-    return {"errors": [format_error(error, request_id) for error in errors]}
+def _refused(errors: list[GraphQLError], request_id: str) -> Response:
+    return Response({"errors": [format_error(error, request_id) for error in errors]})
 
 
 def _is_servers_fault(error: GraphQLError) -> bool:

@@ -3,9 +3,7 @@
 Lines end with LF alone: some clients split events at two LFs and would never find the end of one.
 """
 
-import orjson
-
-from api.http.live.answers import Body
+from api.http.live.answers import Response
 
 
 class EventStream:
@@ -17,10 +15,10 @@ class EventStream:
     # An event without any data would not be dispatched.
     ending = b"event: complete\ndata:\n\n"
 
-    def part(self, body: Body) -> bytes:
+    def part(self, response: Response) -> bytes:
         """One response."""
-        return b"event: next\ndata: " + orjson.dumps(body, option=orjson.OPT_UTC_Z) + b"\n\n"
+        return b"event: next\ndata: " + response.json + b"\n\n"
 
-    def failure(self, body: Body) -> bytes:
+    def failure(self, response: Response) -> bytes:
         """A last response."""
-        return self.part(body)
+        return self.part(response)

@@ -101,6 +101,14 @@ def _check_operation(payload: dict[str, Any] | None) -> None:
         raise malformed("The operationName of subscribe must be a text")
 
 
+def next_opening(operation_id: str) -> bytes:
+    """What a ``next`` message begins with; then come the response and NEXT_ENDING."""
+    return b'{"type":"next","id":' + orjson.dumps(operation_id) + b',"payload":'
+
+
+NEXT_ENDING = b"}"
+
+
 def write_message(type_: str, operation_id: str = "", payload: object = None) -> str:
     """A message as it is sent."""
     message: dict[str, object] = {"type": type_}

@@ -1,14 +1,15 @@
 """From what a client asks over a socket to its responses: the way of the HTTP endpoint, without statuses."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from api.errors import RequestError, Unauthenticated
 from api.graphql.context import SignedIn
 from api.http.documents import NEEDS_A_TOKEN, Documents
-from api.http.live.answers import Answers, Body
+from api.http.live.answers import Answers, Response
+from api.http.live.channels import Take
 from api.http.operations import format_error, masked
 from api.http.persisted_documents import PersistedDocuments
 from api.http.reading import read
@@ -24,8 +25,10 @@ class Perform:
         self.documents = documents
         self.persisted = persisted
 
-    async def message(self, payload: Any, signed_in: SignedIn | None, request_id: str) -> AsyncGenerator[Body, None]:
-        """The responses to one operation; a single one without data where it is refused."""
+    async def message(
+        self, payload: Any, signed_in: SignedIn | None, request_id: str, take: Take[Response] | None = None
+    ) -> AsyncGenerator[Response, None]:
+        """The responses to one operation; a single one without data where it is refused. ``take``: see Answers."""
         started = time.perf_counter()
         try:
             request = check_request(payload)
@@ -48,17 +51,17 @@ class Perform:
         except Exception as error:
             yield _refused({"errors": [masked(error, request_id)]}, signed_in, request_id, started)
         else:
-            responses = self.answers.bodies(document, operation, request, signed_in, request_id)
-            async with aclosing(responses) as bodies:
-                async for body in bodies:
-                    yield body
+            found = self.answers.responses(document, operation, request, signed_in, request_id, take)
+            async with aclosing(found) as responses:
+                async for response in responses:
+                    yield response
 
 
-def _refused(body: Body, signed_in: SignedIn | None, request_id: str, started: float) -> Body:
-    """The body, counted and logged."""
+def _refused(body: Mapping[str, Any], signed_in: SignedIn | None, request_id: str, started: float) -> Response:
+    """The response, counted and logged."""
     report(None, signed_in, request_id, time.perf_counter() - started, count_errors(body), responses=0)
-    return body
+    return Response(body)
 
 
-def _refusal(message: str, code: str) -> Body:
+def _refusal(message: str, code: str) -> Mapping[str, Any]:
     return {"errors": [{"message": message, "extensions": {"code": code}}]}

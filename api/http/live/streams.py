@@ -10,7 +10,7 @@ from typing import Protocol
 from starlette.types import Receive, Send
 
 from api.http.authentication import Authenticator
-from api.http.live.answers import Body
+from api.http.live.answers import Response
 from api.http.live.event_stream import EventStream
 from api.http.live.guard import Caller, until_ended
 from api.http.live.multipart import Multipart
@@ -32,10 +32,10 @@ class Format(Protocol):
     heartbeat: bytes
     ending: bytes
 
-    def part(self, body: Body) -> bytes:
+    def part(self, response: Response) -> bytes:
         """One response."""
 
-    def failure(self, body: Body) -> bytes:
+    def failure(self, response: Response) -> bytes:
         """A response after which, for no fault of the operation, nothing more comes."""
 
 
@@ -90,7 +90,7 @@ class Streams:
     async def send(
         self,
         format: Format,
-        bodies: AsyncGenerator[Body, None],
+        responses: AsyncGenerator[Response, None],
         headers: RawHeaders,
         caller: Caller,
         receive: Receive,
@@ -104,7 +104,7 @@ class Streams:
             *((name, value) for name, value in headers if name not in (b"content-type", b"content-length")),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": head})
-        sending = asyncio.create_task(self._pass_on(format, bodies, send))
+        sending = asyncio.create_task(self._pass_on(format, responses, send))
         leaving = asyncio.create_task(_until_disconnected(receive))
         ending = asyncio.create_task(until_ended(self.authenticator, caller))
         stopping = asyncio.create_task(self._stopping.wait())
@@ -124,30 +124,30 @@ class Streams:
             last = format.ending
         elif ending in done:
             error = {"message": ending.result(), "extensions": {"code": "UNAUTHENTICATED"}}
-            last = format.failure({"errors": [error]}) + format.ending
+            last = format.failure(Response({"errors": [error]})) + format.ending
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(LAST_WORD_SECONDS_MAX):
                 await send({"type": "http.response.body", "body": last, "more_body": False})
 
-    async def _pass_on(self, format: Format, bodies: AsyncGenerator[Body, None], send: Send) -> None:
+    async def _pass_on(self, format: Format, responses: AsyncGenerator[Response, None], send: Send) -> None:
         """Sends every response as it comes, and a heartbeat when none does."""
         await send({"type": "http.response.body", "body": format.opening, "more_body": True})
-        coming: asyncio.Task[Body] | None = None
-        async with aclosing(bodies):
+        coming: asyncio.Task[Response] | None = None
+        async with aclosing(responses):
             try:
                 while True:
                     if coming is None:
-                        coming = asyncio.ensure_future(anext(bodies))
+                        coming = asyncio.ensure_future(anext(responses))
                     await asyncio.wait([coming], timeout=self.heartbeat_seconds)
                     if not coming.done():
                         await send({"type": "http.response.body", "body": format.heartbeat, "more_body": True})
                         continue
                     done, coming = coming, None
                     try:
-                        body = done.result()
+                        response = done.result()
                     except StopAsyncIteration:
                         return
-                    await send({"type": "http.response.body", "body": format.part(body), "more_body": True})
+                    await send({"type": "http.response.body", "body": format.part(response), "more_body": True})
             finally:
                 if coming is not None:
                     coming.cancel()

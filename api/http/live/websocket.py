@@ -14,9 +14,11 @@ from api.graphql.context import CLIENT
 from api.http.authentication import Authenticator
 from api.http.cross_origin import CrossOrigin
 from api.http.live import messages
-from api.http.live.answers import Body
+from api.http.live.answers import Response
+from api.http.live.channels import Take
+from api.http.live.frames import PUSH, Push
 from api.http.live.guard import Caller, until_ended
-from api.http.live.messages import Close, Closing, Message, write_message
+from api.http.live.messages import NEXT_ENDING, Close, Closing, Message, next_opening, write_message
 from api.http.live.perform import Perform
 from api.http.requests import Headers, header, headers_of, request_id_of
 
@@ -67,7 +69,8 @@ class WebSocketEndpoint:
         offered: list[str] = scope.get("subprotocols", [])
         if messages.SUBPROTOCOL in offered:
             await send({"type": "websocket.accept", "subprotocol": messages.SUBPROTOCOL})
-            await _Socket(self, headers, receive, send).run()
+            push = scope.get("extensions", {}).get(PUSH)
+            await _Socket(self, headers, receive, send, push).run()
             return
         # Accepted all the same: only an open socket can be told why it is closed, and clients drop one whose server
         # answers none of the protocols that they offered.
@@ -91,11 +94,14 @@ def _as_long_as_open(send: Send) -> Send:
 class _Socket:
     """One open socket."""
 
-    def __init__(self, endpoint: WebSocketEndpoint, headers: Headers, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, endpoint: WebSocketEndpoint, headers: Headers, receive: Receive, send: Send, push: Push | None
+    ) -> None:
         self.endpoint = endpoint
         self.headers = headers
         self.receive = receive
         self.send = send
+        self.push = push
         self.caller = Caller(None, None)
         self.is_initialised = asyncio.Event()
         self.is_acknowledged = asyncio.Event()
@@ -187,19 +193,28 @@ class _Socket:
             problem = f"At most {self.endpoint.limits.operations_max} operations may run on one connection."
             await self._send("error", message.id, [{"message": problem, "extensions": {"code": "RATE_LIMITED"}}])
             return
-        bodies = self.endpoint.perform.message(message.payload, self.caller.signed_in, request_id_of({}))
-        self.operations[message.id] = asyncio.create_task(self._operate(message.id, bodies))
+        opening = next_opening(message.id)
+        responses = self.endpoint.perform.message(
+            message.payload, self.caller.signed_in, request_id_of({}), self._taking(opening)
+        )
+        self.operations[message.id] = asyncio.create_task(self._operate(message.id, opening, responses))
 
-    async def _operate(self, operation_id: str, bodies: AsyncGenerator[Body, None]) -> None:
+    def _taking(self, opening: bytes) -> Take[Response] | None:
+        """What sends the responses of an operation at once, where the server below can."""
+        push = self.push
+        return push and (lambda response: push(opening + response.json + NEXT_ENDING))
+
+    async def _operate(self, operation_id: str, opening: bytes, responses: AsyncGenerator[Response, None]) -> None:
         """Sends what an operation answers. Whatever happens to it is told within it."""
         try:
-            async with aclosing(bodies):
-                async for body in bodies:
-                    if "data" not in body:
+            async with aclosing(responses):
+                async for response in responses:
+                    if not response.has_data:
                         self._forget(operation_id)
-                        await self._send("error", operation_id, body["errors"])
+                        await self._send("error", operation_id, response.body["errors"])
                         return
-                    await self._send("next", operation_id, body)
+                    text = opening + response.json + NEXT_ENDING
+                    await self.send({"type": "websocket.send", "text": text.decode()})
             self._forget(operation_id)
             await self._send("complete", operation_id)
         except OSError:

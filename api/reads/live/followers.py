@@ -6,7 +6,8 @@ costs others memory or time.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.db.event_bus import EventBus
@@ -55,58 +56,87 @@ class LiveLog:
         for tail in tails:
             await tail.close()
 
-    async def follow(self, organization_id: int, interest: Interest, after: str | None) -> AsyncGenerator[Entry, None]:
-        """The wanted entries after the cursor, and then as they come; without a cursor from now on.
+    async def follow(self, organization_id: int, interest: Interest, after: str | None) -> "Follower":
+        """A follower of the wanted entries after the cursor; without a cursor from now on.
 
-        Raises BadUserInput, CursorExpired or CursorAhead before there is anything to iterate over; iterating raises
-        CursorExpired where the reader is so slow that what comes next has been removed.
+        Raises BadUserInput, CursorExpired or CursorAhead.
         """
         known = await extent(self._database, organization_id)
         if after is None:
-            return self._entries(organization_id, interest, known.last, known.last)
+            return Follower(self, organization_id, interest, known.last, known.last)
         cursor = decode_cursor(organization_id, after)
         known.check(cursor)
-        return self._entries(organization_id, interest, cursor, known.last)
+        return Follower(self, organization_id, interest, cursor, known.last)
 
-    async def _entries(
-        self, organization_id: int, interest: Interest, cursor: int, head: int
-    ) -> AsyncGenerator[Entry, None]:
-        tail = self._join(organization_id, head)
-        try:
-            while True:
-                if cursor < tail.floor:
-                    until = min(cursor + WINDOW, tail.head)
-                    read = await self._read(organization_id, cursor, until)
-                else:
-                    await tail.grow_beyond(cursor)
-                    until = tail.head
-                    read = tail.after(cursor) if cursor >= tail.floor else ()
-                    if cursor < tail.floor:
-                        continue
-                for entry in read:
-                    if interest.includes(entry):
-                        yield entry
-                cursor = until
-        finally:
-            await self._leave(tail)
-
-    async def _read(self, organization_id: int, cursor: int, until: int) -> Sequence[Entry]:
-        """A stretch of the log from the database."""
+    async def read(self, organization_id: int, cursor: int, until: int) -> Sequence[Entry]:
+        """A stretch of the log from the database; raises CursorExpired where it is no longer kept."""
         async with self._catching_up:
             read = await entries(self._database, organization_id, cursor, until)
             # Asked afterwards: what is kept now was kept when it was read.
             (await extent(self._database, organization_id)).check(cursor)
         return read
 
-    def _join(self, organization_id: int, head: int) -> Tail:
+    def join(self, organization_id: int, head: int) -> Tail:
+        """The end of a log, to be left again; it begins at ``head`` where nobody else follows."""
         tail = self._tails.get(organization_id)
         if tail is None:
             tail = self._tails[organization_id] = Tail(self._database, self._bus, organization_id, head)
         tail.users += 1
         return tail
 
-    async def _leave(self, tail: Tail) -> None:
+    async def leave(self, tail: Tail) -> None:
+        """Is over for one who has joined."""
         tail.users -= 1
         if not tail.users and self._tails.get(tail.organization_id) is tail:
             del self._tails[tail.organization_id]
             await tail.close()
+
+
+class Follower:
+    """One reader's way along a log. ``cursor`` is the sequence up to which it has read."""
+
+    def __init__(self, log: LiveLog, organization_id: int, interest: Interest, cursor: int, head: int) -> None:
+        self.organization_id = organization_id
+        self.interest = interest
+        self.cursor = cursor
+        self._log = log
+        self._head = head
+        self._tail: Tail | None = None
+        self._next: deque[Entry] = deque()
+
+    def companion(self) -> "Follower":
+        """Another follower with the same interest, that goes on from here."""
+        return Follower(self._log, self.organization_id, self.interest, self.cursor, max(self.cursor, self._head))
+
+    async def read(self) -> Sequence[Entry]:
+        """What is wanted of the next entries, maybe nothing, once there are any; the cursor goes past all of them.
+
+        Raises CursorExpired where the reader is so slow that what comes next has been removed.
+        """
+        if self._tail is None:
+            self._tail = self._log.join(self.organization_id, max(self.cursor, self._head))
+        tail = self._tail
+        if self.cursor >= tail.floor:
+            await tail.grow_beyond(self.cursor)
+        until = tail.head
+        if self.cursor >= tail.floor:
+            read: Sequence[Entry] = tail.after(self.cursor)
+        else:
+            until = min(self.cursor + WINDOW, until)
+            read = await self._log.read(self.organization_id, self.cursor, until)
+        self.cursor = until
+        return [entry for entry in read if self.interest.includes(entry)]
+
+    def __aiter__(self) -> "Follower":
+        return self
+
+    async def __anext__(self) -> Entry:
+        while not self._next:
+            self._next.extend(await self.read())
+        return self._next.popleft()
+
+    async def aclose(self) -> None:
+        """Follows no longer."""
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            await self._log.leave(tail)

@@ -51,8 +51,8 @@ class LiveServer:
 
     async def followers(self, number: int) -> None:
         """Returns once so many follow a log: what is written from now on is live to them."""
-        tails = self.app.endpoint.answers.live._tails
-        await until(lambda: sum(tail.users for tail in tails.values()) == number)
+        answers = self.app.endpoint.answers
+        await until(lambda: answers.following == number)
 
     @asynccontextmanager
     async def socket(self, **options: Any) -> AsyncIterator["Socket"]:
