@@ -1,14 +1,15 @@
 """The event bus: tells every process that the log of an organization has grown.
 
-It carries no events, only how far a log has come: the log itself is the truth, and whoever misses a message finds out
-by looking. A writer's own process is told directly, the others by NOTIFY on a connection of its own, never within a
-writing transaction: there it would queue the commits of the whole cluster.
+Its messages carry no events, only how far a log has come: the log itself is the truth, and whoever misses one finds out
+by looking. A writer's own process is told directly, of the event itself; the others by NOTIFY on a connection of its
+own, never within a writing transaction: there it would queue the commits of the whole cluster.
 """
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -25,8 +26,24 @@ HEARTBEAT_SECONDS = 10.0
 """How often a quiet connection is asked whether it is still there: one that was cut off in silence hears nothing."""
 ANSWER_SECONDS_MAX = 5
 
-Heard = Callable[[int | None], None]
-"""Told the last sequence of a log; None where it may have grown unheard."""
+Rows = Mapping[tuple[str, Any], Mapping[str, Any]]
+"""Rows by the name of their entity and by id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """An event that this process has just committed, with the rows that it is about."""
+
+    sequence: int
+    id: int
+    kind: str
+    action: str
+    subject_id: str | None
+    rows: Rows
+
+
+Heard = Callable[[int | None, Committed | None], None]
+"""Told the last sequence of a log, None where it may have grown unheard; and what it ends with, where that is known."""
 
 logger = structlog.get_logger(__name__)
 
@@ -65,16 +82,16 @@ class EventBus:
 
         return end
 
-    def publish(self, organization_id: int, sequence: int) -> None:
+    def publish(self, organization_id: int, sequence: int, committed: Committed | None = None) -> None:
         """Says that the log has come to this sequence: here at once, elsewhere with the next message. Never waits."""
-        self._tell(organization_id, sequence)
+        self._tell(organization_id, sequence, committed)
         if sequence > self._unsent.get(organization_id, 0):
             self._unsent[organization_id] = sequence
         self._attention.set()
 
-    def _tell(self, organization_id: int, sequence: int | None) -> None:
+    def _tell(self, organization_id: int, sequence: int | None, committed: Committed | None = None) -> None:
         for heard in tuple(self._watchers.get(organization_id, ())):
-            heard(sequence)
+            heard(sequence, committed)
 
     async def _run(self) -> None:
         while True:

@@ -1,8 +1,8 @@
 """What can be followed as it happens: the organization's log, and what of it is about one thing."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import aclosing
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -28,6 +28,20 @@ After = Annotated[
 ]
 
 
+EVENT_EDGES: Mapping[tuple[str, str], tuple[str, Callable[[Entry], Any]]] = {
+    ("ReallocationEvent", "reallocation"): ("Reallocation", lambda entry: UUID(entry.subject_id)),
+    ("CapitalChange", "entry"): ("CapitalHistoryEntry", lambda entry: int(entry.subject_id or 0)),
+    ("CapitalChange", "source"): ("CapitalSource", lambda entry: entry.capital_source_id),
+    ("RecordedEvent", "event"): ("AuditEvent", lambda entry: entry.id),
+}
+"""By type and field, where an event's edges lead: to which entity, and to which of its rows."""
+
+
+async def _load(info: Info, edge: tuple[str, str], entry: Entry) -> Any:
+    entity, key = EVENT_EDGES[edge]
+    return await load(info, entity, key(entry))
+
+
 @strawberry.type(description="A reallocation that was committed.")
 class ReallocationEvent:
     """A reallocation that was committed."""
@@ -42,7 +56,7 @@ class ReallocationEvent:
     @strawberry.field(description="The reallocation.")
     async def reallocation(self, info: Info) -> Reallocation:
         """The reallocation."""
-        found: Reallocation = await load(info, "Reallocation", UUID(self.log_entry.subject_id))
+        found: Reallocation = await _load(info, ("ReallocationEvent", "reallocation"), self.log_entry)
         return found
 
 
@@ -60,13 +74,13 @@ class CapitalChange:
     @strawberry.field(description="The entry of the source's history.")
     async def entry(self, info: Info) -> CapitalHistoryEntry:
         """The entry of the source's history."""
-        found: CapitalHistoryEntry = await load(info, "CapitalHistoryEntry", int(self.log_entry.subject_id or 0))
+        found: CapitalHistoryEntry = await _load(info, ("CapitalChange", "entry"), self.log_entry)
         return found
 
     @strawberry.field(description="The source as it is now.")
     async def source(self, info: Info) -> CapitalSource:
         """The source as it is now."""
-        found: CapitalSource = await load(info, "CapitalSource", self.log_entry.capital_source_id)
+        found: CapitalSource = await _load(info, ("CapitalChange", "source"), self.log_entry)
         return found
 
 
@@ -84,7 +98,7 @@ class RecordedEvent:
     @strawberry.field(description="The event.")
     async def event(self, info: Info) -> AuditEvent:
         """The event."""
-        found: AuditEvent = await load(info, "AuditEvent", self.log_entry.id)
+        found: AuditEvent = await _load(info, ("RecordedEvent", "event"), self.log_entry)
         return found
 
 

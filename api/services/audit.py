@@ -1,7 +1,7 @@
 """Audit events: what a command says of itself, in canonical JSON, with its digest."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,6 +9,8 @@ from enum import StrEnum
 from uuid import UUID
 
 import orjson
+
+from api.db.event_bus import Rows
 
 
 class AuditKind(StrEnum):
@@ -28,14 +30,30 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Appended:
+    """What the log has made of the last event that was appended to it."""
+
+    sequence: int
+    event_id: int
+    capital_sequence: int
+    recorded_at: datetime
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One event before it has a sequence. ``before`` and ``after`` hold what changed, by column."""
+    """One event before it has a sequence. ``before`` and ``after`` hold what changed, by column.
+
+    ``rows`` gives the rows that followers ask for, as the commit leaves them, with all their columns: they need not be
+    read again where they have just been written.
+    """
 
     kind: AuditKind
     action: str
     subject: Subject | None = None
     before: Mapping[str, object] | None = None
     after: Mapping[str, object] | None = None
+    rows: Callable[[Appended], Rows] | None = None
 
     def body(self, *, actor_id: int | None, request_id: str | None, api_key_id: int | None = None) -> bytes:
         """The canonical JSON that the digest is made of: keys sorted, no blanks, decimals as strings.

@@ -3,7 +3,7 @@
 What an entry says is the body of its event; ``append_audit`` stores both, and gives the entry its sequence and time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from api.db.event_bus import Rows
 from api.domain.capital import (
     NOTES_LENGTH_MAX,
     CapitalAction,
@@ -24,7 +25,7 @@ from api.domain.capital import (
 from api.domain.dates import DATE_MAX
 from api.errors import ErrorCode, Problem, Refused, invalid, not_found
 from api.services import rows
-from api.services.audit import Subject
+from api.services.audit import Appended, Subject
 from api.services.checks import check_text
 from api.services.commands import Command
 from api.services.funds import base_currency
@@ -73,10 +74,13 @@ class NewEntry:
     external_id: str = field(default_factory=_made_up)
 
 
-async def record_entries(command: Command, entries: Sequence[NewEntry]) -> list[int]:
+async def record_entries(
+    command: Command, entries: Sequence[NewEntry], source: Mapping[str, Any] | None = None
+) -> list[int]:
     """Records an event for each entry, which stores it at the commit; returns the ids that the entries will have.
 
-    Their sources must be there, and locked; what the sources show now is the caller's to bring up to date.
+    Their sources must be there, and locked; what the sources show now is the caller's to bring up to date. ``source``
+    is the row of a single entry's source as it is then.
     """
     reserved = await command.connection.fetch(
         "SELECT nextval('capital_history_id_seq') AS id FROM generate_series(1, $1::bigint)", len(entries)
@@ -89,8 +93,29 @@ async def record_entries(command: Command, entries: Sequence[NewEntry]) -> list[
             Subject("CapitalHistoryEntry", entry_id),
             before=None if entry.action is CapitalAction.ADDED else before,
             after=asdict(entry),
+            rows=None if source is None else _rows_left(command, entry_id, entry, source),
         )
     return ids
+
+
+def _rows_left(
+    command: Command, entry_id: int, entry: NewEntry, source: Mapping[str, Any]
+) -> Callable[[Appended], Rows]:
+    """What gives the rows of an entry and of its source, as the commit leaves them."""
+
+    def rows_left(appended: Appended) -> Rows:
+        row = {
+            **asdict(entry),
+            "action": entry.action.value,
+            "organization_id": command.organization_id,
+            "id": entry_id,
+            "sequence": appended.capital_sequence,
+            "actor_id": command.principal.user_id,
+            "recorded_at": appended.recorded_at,
+        }
+        return {("CapitalHistoryEntry", entry_id): row, ("CapitalSource", entry.source_id): source}
+
+    return rows_left
 
 
 async def add_capital_source(
@@ -135,7 +160,7 @@ async def add_capital_source(
         message = "There is a source of this external key."
         raise Refused([Problem(ErrorCode.ALREADY_EXISTS, message, ("external_key",))])
     added = NewEntry(source["id"], CapitalAction.ADDED, effective_on, name, annual_rate, available_cents, notes=notes)
-    (entry_id,) = await record_entries(command, [added])
+    (entry_id,) = await record_entries(command, [added], source)
     return Changed(source["id"], entry_id)
 
 
@@ -275,6 +300,7 @@ async def _standing(command: Command, source: asyncpg.Record, on: date) -> async
 
 async def _change(command: Command, source: asyncpg.Record, entry: NewEntry, values: dict[str, Any]) -> Changed:
     """Records the entry, and sets what the source shows now: nothing where a later day's entry holds."""
-    await rows.update(command, "capital_sources", entry.source_id, source["version"], values, noun="capital source")
-    (entry_id,) = await record_entries(command, [entry])
+    version = source["version"]
+    left = await rows.update(command, "capital_sources", entry.source_id, version, values, noun="capital source")
+    (entry_id,) = await record_entries(command, [entry], left)
     return Changed(entry.source_id, entry_id)

@@ -4,7 +4,7 @@ authorise -> queue -> begin -> claim the key -> work -> append audit events -> c
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -15,12 +15,12 @@ from pydantic import TypeAdapter
 
 from api import metrics
 from api.db.connections import LOST_CONNECTION
-from api.db.event_bus import EventBus
+from api.db.event_bus import Committed, EventBus, Rows
 from api.db.pools import Database
 from api.domain.access import Principal, Role, allows
 from api.errors import ErrorCode, Forbidden, Refused, Unauthenticated, Unavailable
 from api.services import idempotency
-from api.services.audit import AuditKind, Event, Subject, digest
+from api.services.audit import Appended, AuditKind, Event, Subject, digest
 from api.services.idempotency import Claim
 from api.services.queues import Queues
 
@@ -54,9 +54,10 @@ class Command:
         before: Mapping[str, object] | None = None,
         after: Mapping[str, object] | None = None,
         kind: AuditKind = AuditKind.FINANCIAL,
+        rows: Callable[[Appended], Rows] | None = None,
     ) -> None:
         """Adds an event to the organization's log, to be appended just before the commit."""
-        self.events.append(Event(kind, action, subject, before, after))
+        self.events.append(Event(kind, action, subject, before, after, rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +187,17 @@ class Writer:
 
     async def _commit(self, command: Command) -> None:
         """Appends the events, which takes the organization's head, commits at once, and wakes those who follow."""
-        last_sequence, transaction_id = await _append_events(command)
+        appended = await _append_events(command)
         try:
             status = await command.connection.execute("COMMIT")
         except LOST_CONNECTION as error:
-            if not await self._was_committed(transaction_id):
+            if not await self._was_committed(appended.transaction_id):
                 raise CommitFailed("The connection was lost and the transaction rolled back.") from error
             status = "COMMIT"
         if status != "COMMIT":
             raise CommitFailed(f"COMMIT answered {status}.")
         if self.bus is not None:
-            self.bus.publish(command.organization_id, last_sequence)
+            self.bus.publish(command.organization_id, appended.sequence, _committed(command.events, appended))
 
     async def _was_committed(self, transaction_id: str) -> bool:
         """Settles an unknown outcome by asking the database, once it answers again."""
@@ -211,8 +212,8 @@ class Writer:
         raise AssertionError("the last attempt returns or raises")
 
 
-async def _append_events(command: Command) -> tuple[int, str]:
-    """The last sequence of the log, and the transaction's id."""
+async def _append_events(command: Command) -> Appended:
+    """Appends the command's events to the log."""
     events = command.events
     principal = command.principal
     bodies = [
@@ -220,7 +221,8 @@ async def _append_events(command: Command) -> tuple[int, str]:
         for event in events
     ]
     row = await command.connection.fetchrow(
-        "SELECT last_sequence, transaction_id FROM append_audit($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "SELECT last_sequence, last_event_id, last_capital_sequence, recorded_at, transaction_id"
+        " FROM append_audit($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         command.organization_id,
         command.principal.user_id,
         command.request_id,
@@ -231,7 +233,17 @@ async def _append_events(command: Command) -> tuple[int, str]:
         [body.decode() for body in bodies],
         [digest(body) for body in bodies],
     )
-    return row["last_sequence"], row["transaction_id"]
+    return Appended(*row)
+
+
+def _committed(events: Sequence[Event], appended: Appended) -> Committed | None:
+    """What those who follow in this process are told; only that the log has grown where there were several events."""
+    event = events[-1]
+    if len(events) > 1 or event.rows is None:
+        return None
+    subject_id = str(event.subject.id) if event.subject else None
+    rows = event.rows(appended)
+    return Committed(appended.sequence, appended.event_id, event.kind.value, event.action, subject_id, rows)
 
 
 async def check_principal(connection: asyncpg.Connection, principal: Principal) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from api.db.event_bus import CHANNEL, PAYLOAD_BYTES_MAX, EventBus, decode, encode
+from api.db.event_bus import CHANNEL, PAYLOAD_BYTES_MAX, EventBus, Heard, decode, encode
 
 SECONDS_MAX = 20
 LISTENING = (
@@ -43,13 +43,18 @@ async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+def noting(heard: list[int | None]) -> Heard:
+    """A watcher that notes the sequences it is told."""
+    return lambda sequence, _committed: heard.append(sequence)
+
+
 async def test_own_process_is_told_at_once_and_others_soon(database_url: str) -> None:
     async with started(database_url) as one, started(database_url) as other:
         here: list[int | None] = []
         there: list[int | None] = []
-        one.watch(7, here.append)
-        other.watch(7, there.append)
-        other.watch(8, lambda _sequence: pytest.fail("another organization's"))
+        one.watch(7, noting(here))
+        other.watch(7, noting(there))
+        other.watch(8, lambda *_: pytest.fail("another organization's"))
         one.publish(7, 3)
         assert here == [3]
         await until(lambda: 3 in there)
@@ -86,7 +91,7 @@ async def test_many_organizations_go_into_several_messages(database_url: str, ow
 async def test_bus_listens_again_when_its_connection_is_cut(database_url: str, owner: asyncpg.Connection) -> None:
     async with started(database_url) as one, started(database_url) as other:
         heard: list[int | None] = []
-        other.watch(7, heard.append)
+        other.watch(7, noting(heard))
         for sequence in (1, 2):
             await owner.execute(f"SELECT pg_terminate_backend(pid) FROM ({LISTENING}) AS listening")
             await until(lambda: None in heard and one.is_listening and other.is_listening)
@@ -98,7 +103,7 @@ async def test_bus_listens_again_when_its_connection_is_cut(database_url: str, o
 async def test_what_could_not_be_sent_is_sent_later(database_url: str, owner: asyncpg.Connection) -> None:
     async with started(database_url) as one, started(database_url) as other:
         heard: list[int | None] = []
-        other.watch(7, heard.append)
+        other.watch(7, noting(heard))
         await owner.execute(f"SELECT pg_terminate_backend(pid) FROM ({LISTENING}) AS listening")
         one.publish(7, 1)
         one.publish(7, 5)
@@ -109,7 +114,7 @@ async def test_what_a_lost_connection_left_unsent_is_sent_by_the_next(database_u
     """The wake-up may be used up by a connection that turns out to be gone."""
     async with started(database_url) as other:
         heard: list[int | None] = []
-        other.watch(7, heard.append)
+        other.watch(7, noting(heard))
         one = EventBus(database_url)
         one.publish(7, 5)
         one._attention.clear()
@@ -120,7 +125,7 @@ async def test_what_a_lost_connection_left_unsent_is_sent_by_the_next(database_u
 
 async def test_one_connection_serves_however_many_watch(database_url: str, owner: asyncpg.Connection) -> None:
     async with started(database_url) as bus:
-        ends = [bus.watch(number % 50, lambda _sequence: None) for number in range(1_000)]
+        ends = [bus.watch(number % 50, lambda *_: None) for number in range(1_000)]
         assert len(await owner.fetch(LISTENING)) == 1
         for end in ends:
             end()
@@ -132,7 +137,7 @@ async def test_unreachable_database_stops_nobody() -> None:
     bus = EventBus("postgresql://nobody@127.0.0.1:1/none")
     bus.start()
     heard: list[int | None] = []
-    bus.watch(1, heard.append)
+    bus.watch(1, noting(heard))
     bus.publish(1, 1)
     assert heard == [1]
     await asyncio.sleep(0)
@@ -142,7 +147,7 @@ async def test_unreachable_database_stops_nobody() -> None:
 async def test_malformed_notification_is_passed_over(database_url: str, owner: asyncpg.Connection) -> None:
     async with started(database_url) as bus:
         heard: list[int | None] = []
-        bus.watch(7, heard.append)
+        bus.watch(7, noting(heard))
         for payload in ("", "x", "7", "7:", ":3", "7:x", "7:-1", "7:٣", "7:" + "9" * 100, "7:1:2"):
             await owner.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
         await owner.execute("SELECT pg_notify($1, $2)", CHANNEL, "x 7:4 y")

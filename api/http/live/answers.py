@@ -14,6 +14,7 @@ from graphql.execution import Executor, create_source_event_stream, execute_subs
 
 from api import metrics
 from api.errors import Refused, RequestError, TimedOut, TryAgain
+from api.graphql.committed import ShowEvent, show_event
 from api.graphql.context import Context, SignedIn
 from api.graphql.subscriptions import Following
 from api.http.documents import Document, Operation
@@ -22,6 +23,7 @@ from api.http.live.sharing import Sharing, what_answers_depend_on
 from api.http.operations import Operations, failed, format_error
 from api.http.reports import count_errors, report
 from api.http.requests import GraphQLRequest
+from api.reads.compiled.plans import OperationPlans
 from api.reads.live.followers import LiveLog
 from api.reads.live.positions import Entry
 
@@ -145,7 +147,11 @@ class Answers:
             return
         source = cast("Following[Any]", source)
 
+        shown = _Shown(operation.plans, executor.variable_values.coerced, signed_in)
+
         async def answer(entry: Entry) -> Response:
+            if entry.rows is not None and (response := shown.response(entry)) is not None:
+                return response
             make = partial(self._answer, executor, source.show(entry), signed_in, request_id)
             return await self._sharing.answer((key, entry.sequence), make)
 
@@ -206,6 +212,30 @@ class Answers:
 
     def _context(self, signed_in: SignedIn | None, request_id: str) -> Context:
         return Context(self.operations.database, self.operations.writer, request_id, signed_in, live=self.live)
+
+
+class _Shown:
+    """The responses of one subscription to events whose rows are at hand."""
+
+    def __init__(self, plans: OperationPlans, conditions: Mapping[str, Any], signed_in: SignedIn | None) -> None:
+        self._plans = plans
+        self._conditions = conditions
+        self._organization_id = signed_in.principal.organization_id if signed_in else 0
+        self._show: ShowEvent | None = None
+        self._is_known = False
+
+    def response(self, entry: Entry) -> Response | None:
+        """The response; None where the database must be asked."""
+        if not self._is_known:
+            plans, self._is_known = self._plans, True
+            self._show = show_event(plans.schema, plans.declared, plans.document, plans.operation, self._conditions)
+        if self._show is None:
+            return None
+        try:
+            return Response({"data": self._show(self._organization_id, entry)})
+        except KeyError:
+            self._show = None
+            return None
 
 
 async def one(body: Mapping[str, Any]) -> AsyncGenerator[Response, None]:

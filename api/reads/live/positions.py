@@ -4,9 +4,11 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import orjson
 
+from api.db.event_bus import Committed, Rows
 from api.db.pools import Database, Snapshot
 from api.errors import BadUserInput
 from api.reads.global_ids import BIGINT_MAX
@@ -53,6 +55,7 @@ class Entry:
     """What followers are told of one event of the log.
 
     ``fund_id`` where it is about a reallocation, ``capital_source_id`` where about an entry of capital history.
+    ``rows``: what it is about as its commit left it, where this process has just written it.
     """
 
     sequence: int
@@ -62,6 +65,16 @@ class Entry:
     subject_id: str | None
     fund_id: int | None
     capital_source_id: int | None
+    rows: Rows | None = None
+
+    @classmethod
+    def of(cls, committed: Committed) -> Self:
+        """What followers are told of an event that this process has committed."""
+        found = {entity: row for (entity, _), row in committed.rows.items()}
+        fund_id = found.get("Reallocation", {}).get("fund_id")
+        source_id = found.get("CapitalHistoryEntry", {}).get("source_id")
+        parts = (committed.sequence, committed.id, committed.kind, committed.action, committed.subject_id)
+        return cls(*parts, fund_id, source_id, committed.rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
-from api.db.event_bus import EventBus
+from api.db.event_bus import Committed, EventBus
 from api.db.pools import Database
 from api.reads.live.positions import Entry, entries
 
 ENTRIES_MAX = 1_000
 """How much of the log's end is kept for those who keep up; others read the database from where they are."""
+ROWS_MAX = 50
+"""Of how many of them the rows are kept, which are larger."""
 READ_MAX = 500
 LOOK_SECONDS = 1.0
 """How often the log is looked at unasked: what a lost message costs."""
@@ -57,8 +61,10 @@ class Tail:
         while self.head <= sequence:
             await self._grown.wait()
 
-    def _hear(self, sequence: int | None) -> None:
-        if sequence is None or sequence > self.head:
+    def _hear(self, sequence: int | None, committed: Committed | None) -> None:
+        if committed is not None and committed.sequence == self.head + 1:
+            self._extend([Entry.of(committed)])
+        elif sequence is None or sequence > self.head:
             self._attention.set()
 
     async def _run(self) -> None:
@@ -78,11 +84,19 @@ class Tail:
     async def _read(self) -> int:
         """Reads on from the head; returns how many entries there were."""
         read = await entries(self._database, self.organization_id, self.head, self.head + READ_MAX)
-        if read:
-            self._entries.extend(read)
-            while len(self._entries) > ENTRIES_MAX:
-                self.floor = self._entries.popleft().sequence
-            self.head = read[-1].sequence
-            grown, self._grown = self._grown, asyncio.Event()
-            grown.set()
+        # Meanwhile this process may have committed some of them.
+        self._extend([entry for entry in read if entry.sequence > self.head])
         return len(read)
+
+    def _extend(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        self._entries.extend(entries)
+        while len(self._entries) > ENTRIES_MAX:
+            self.floor = self._entries.popleft().sequence
+        if len(self._entries) > ROWS_MAX:
+            # Who is that far behind can read them anew.
+            self._entries[-ROWS_MAX - 1] = replace(self._entries[-ROWS_MAX - 1], rows=None)
+        self.head = entries[-1].sequence
+        grown, self._grown = self._grown, asyncio.Event()
+        grown.set()
