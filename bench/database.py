@@ -1,10 +1,11 @@
 """The benchmarks' database: an embedded PostgreSQL with default durability, organizations of the same data."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import asyncpg
 import psutil
@@ -49,10 +50,16 @@ async def load_queried(owner: asyncpg.Connection, _organization_ids: Sequence[in
 
 @contextmanager
 def filled_database(
-    state_directory: Path, slugs: Sequence[str] = ORGANIZATIONS, load: Load = load_queried
+    state_directory: Path,
+    slugs: Sequence[str] = ORGANIZATIONS,
+    load: Load = load_queried,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[BenchDatabase]:
-    """A running, filled, vacuumed and analysed database below this directory, which is removed afterwards."""
-    settings = {"max_connections": str(CONNECTIONS_MAX)}
+    """A running, filled, vacuumed and analysed database below this directory, which is removed afterwards.
+
+    ``settings`` are PostgreSQL's, beside those that all benchmarks have.
+    """
+    settings = {"max_connections": str(CONNECTIONS_MAX), **settings}
     with embedded.start(state_directory, settings=settings) as running:
         yield asyncio.run(_fill(running.url, state_directory, slugs, load))
     embedded.remove(state_directory)

@@ -1,11 +1,10 @@
 """Subscribers and writers that cost next to nothing: bare sockets, and of the WebSocket protocol what they need."""
 
 import asyncio
+import base64
 import re
 import time
-from array import array
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any, cast
 
 import orjson
@@ -24,7 +23,8 @@ mutation ($input: UpdateCapitalAmountInput!) {
   updateCapitalAmount(input: $input) { entry { id sequence } userErrors { code } }
 }
 """
-RECORDED_AT = re.compile(rb'"recordedAt":"([^"]+)"')
+ENTRY_ID = re.compile(rb'"entry":{"id":"([^"]+)"')
+NEXT = b'{"type":"next",'
 TEXT, PING, PONG = 0x1, 0x9, 0xA
 # A frame of a client must be masked; with this mask that changes nothing.
 MASK = b"\0\0\0\0"
@@ -43,10 +43,10 @@ def message(**values: Any) -> bytes:
 
 
 class Audience:
-    """All subscribers, and the latencies of what they were sent in the measured time, in seconds."""
+    """All subscribers, and when what they were sent in the measured time arrived, in seconds since 1970."""
 
     def __init__(self) -> None:
-        self.latencies = array("d")
+        self.arrivals: list[tuple[float, bytes]] = []
         self.is_measuring = False
         self.fault: str | None = None
         self.subscribers: list[Subscriber] = []
@@ -72,13 +72,14 @@ class Audience:
         raise RuntimeError(self.fault or "It takes too long.")
 
     def begin(self) -> None:
-        """Begins to note latencies."""
-        self.latencies, self.is_measuring = array("d"), True
+        """Begins to note what arrives."""
+        self.arrivals, self.is_measuring = [], True
 
-    def end(self) -> "array[float]":
-        """The latencies since the beginning."""
+    def end(self) -> list[tuple[float, int]]:
+        """What has arrived since the beginning: when, and the id of its entry. Reading it takes longer than noting."""
         self.is_measuring = False
-        return self.latencies
+        arrivals, self.arrivals = self.arrivals, []
+        return [(at, _entry_id(payload)) for at, payload in arrivals]
 
     def close(self) -> None:
         """Hangs up."""
@@ -108,6 +109,7 @@ class Subscriber(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes all frames that are complete."""
+        now = time.time()
         buffer = self.buffer + data if self.buffer else data
         if not self.is_open:
             head, separator, buffer = buffer.partition(b"\r\n\r\n")
@@ -125,22 +127,21 @@ class Subscriber(asyncio.Protocol):
                 length, start = int.from_bytes(buffer[at + 2 : at + 4], "big"), at + 4
             if len(buffer) < start + length:
                 break
-            self.take(buffer[at] & 0xF, buffer[start : start + length])
+            self.take(buffer[at] & 0xF, buffer[start : start + length], now)
             at = start + length
         self.buffer = buffer[at:]
 
-    def take(self, opcode: int, payload: bytes) -> None:
-        """Answers one frame, or notes how old its event is."""
+    def take(self, opcode: int, payload: bytes, now: float) -> None:
+        """Answers one frame, or notes when its event came."""
         if opcode == PING:
             self.transport.write(frame(payload, PONG))
         elif opcode == TEXT and not self.is_subscribed and payload == b'{"type":"connection_ack"}':
             self.transport.write(message(type="subscribe", id="1", payload={"query": SUBSCRIPTION}))
             self.is_subscribed = True
-        elif opcode == TEXT and (found := RECORDED_AT.search(payload)) is not None:
+        elif opcode == TEXT and payload.startswith(NEXT):
             self.count += 1
             if self.audience.is_measuring:
-                recorded_at = datetime.fromisoformat(found[1].decode()).timestamp()
-                self.audience.latencies.append(time.time() - recorded_at)
+                self.audience.arrivals.append((now, payload))
         else:
             self.audience.fault = payload.decode(errors="replace")
 
@@ -148,6 +149,13 @@ class Subscriber(asyncio.Protocol):
         """A server must not hang up."""
         if self in self.audience.subscribers:
             self.audience.fault = f"The server has closed a socket: {exc}"
+
+
+def _entry_id(payload: bytes) -> int:
+    found = ENTRY_ID.search(payload)
+    if found is None:
+        raise RuntimeError(payload.decode(errors="replace"))
+    return int(base64.b64decode(found[1]).decode().partition(":")[2])
 
 
 class Writing:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
@@ -18,7 +18,7 @@ from api.graphql.committed import ShowEvent, show_event
 from api.graphql.context import Context, SignedIn
 from api.graphql.subscriptions import Following
 from api.http.documents import Document, Operation
-from api.http.live.channels import Channels, Take
+from api.http.live.channels import Answering, Channels, Take
 from api.http.live.sharing import Sharing, what_answers_depend_on
 from api.http.operations import Operations, failed, format_error
 from api.http.reports import count_errors, report
@@ -89,10 +89,11 @@ class Answers:
                 codes = [*codes, *count_errors(response.body)][:CODES_LOGGED_MAX]
             count += response.has_data
 
-        def take_and_note(response: Response) -> bool:
-            taken = take is not None and take(response)
+        def take_and_note(responses: Sequence[Response]) -> bool:
+            taken = take is not None and take(responses)
             if taken:
-                note(response)
+                for response in responses:
+                    note(response)
             return taken
 
         try:
@@ -147,26 +148,25 @@ class Answers:
             return
         source = cast("Following[Any]", source)
 
-        shown = _Shown(operation.plans, executor.variable_values.coerced, signed_in)
+        key = what_answers_depend_on(document, operation, request, signed_in)
 
-        async def answer(entry: Entry) -> Response:
-            if entry.rows is not None and (response := shown.response(entry)) is not None:
-                return response
+        async def read(entry: Entry) -> Response:
             make = partial(self._answer, executor, source.show(entry), signed_in, request_id)
             return await self._sharing.answer((key, entry.sequence), make)
 
-        key = what_answers_depend_on(document, operation, request, signed_in)
+        at_hand = _AtHand(operation.plans, executor.variable_values.coerced, signed_in)
+        answering = Answering(at_hand.response, read)
         self.following += 1
         try:
             async with aclosing(source.entries) as follower:
                 while True:
                     if take is not None:
-                        last = await self._channels.attend((key, follower.interest), follower, answer, take)
+                        last = await self._channels.attend((key, follower.interest), follower, answering, take)
                         if last is not None:
                             yield last
                             return
                     for entry in await follower.read():
-                        response = await answer(entry)
+                        response = answering.at_hand(entry) or await read(entry)
                         yield response
                         if not response.has_data:
                             return
@@ -214,20 +214,27 @@ class Answers:
         return Context(self.operations.database, self.operations.writer, request_id, signed_in, live=self.live)
 
 
-class _Shown:
+class _AtHand:
     """The responses of one subscription to events whose rows are at hand."""
 
-    def __init__(self, plans: OperationPlans, conditions: Mapping[str, Any], signed_in: SignedIn | None) -> None:
+    def __init__(
+        self,
+        plans: OperationPlans,
+        conditions: Mapping[str, Any],
+        signed_in: SignedIn | None,
+    ) -> None:
         self._plans = plans
         self._conditions = conditions
         self._organization_id = signed_in.principal.organization_id if signed_in else 0
         self._show: ShowEvent | None = None
-        self._is_known = False
+        self._is_compiled = False
 
     def response(self, entry: Entry) -> Response | None:
         """The response; None where the database must be asked."""
-        if not self._is_known:
-            plans, self._is_known = self._plans, True
+        if entry.rows is None:
+            return None
+        if not self._is_compiled:
+            plans, self._is_compiled = self._plans, True
             self._show = show_event(plans.schema, plans.declared, plans.document, plans.operation, self._conditions)
         if self._show is None:
             return None

@@ -2,10 +2,15 @@
 
 A reader of its own for each of a thousand subscribers, woken for each event, takes longer than all else that an event
 costs. So each waits in a channel while it keeps up, and goes on by itself, from its own cursor, when it does not.
+
+Handing out takes at most a part of the process's time, so that a thousand subscribers do not keep those waiting who
+write: where there is more to hand out than goes into that, what happens meanwhile goes out together.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+import time
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -14,7 +19,11 @@ from api.reads.live.followers import Follower
 from api.reads.live.positions import Entry
 
 AT_ONCE = 100
-"""To how many a response is handed before others have their turn."""
+"""To how many is handed before others have their turn."""
+SHARE_MAX = 1 / 8
+"""The part of the process's time that handing out takes at most, where there is something else to do."""
+LOOK_SECONDS = 0.002
+"""How often it is looked whether there is."""
 
 logger = structlog.get_logger(__name__)
 
@@ -29,8 +38,16 @@ class Shown(Protocol):
 
 R = TypeVar("R", bound=Shown)
 
-Take = Callable[[R], bool]
-"""Takes a response at once, or not at all: False where whoever it is for does not keep up, or has gone."""
+Take = Callable[[Sequence[R]], bool]
+"""Takes responses at once, or none of them: False where whoever they are for does not keep up, or has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answering(Generic[R]):
+    """What answers the events of a channel: ``at_hand`` where nothing has to be read for it, else ``read``."""
+
+    at_hand: Callable[[Entry], R | None]
+    read: Callable[[Entry], Awaitable[R]]
 
 
 class Channels(Generic[R]):
@@ -38,10 +55,9 @@ class Channels(Generic[R]):
 
     def __init__(self) -> None:
         self._open: dict[Hashable, _Channel[R]] = {}
+        self._turns = _Turns()
 
-    async def attend(
-        self, key: Hashable, follower: Follower, answer: Callable[[Entry], Awaitable[R]], take: Take[R]
-    ) -> R | None:
+    async def attend(self, key: Hashable, follower: Follower, answering: Answering[R], take: Take[R]) -> R | None:
         """Has ``take`` be given what happens, as long as the follower keeps up, whose cursor moves along.
 
         Returns None when it has to go on by itself: at once where it is behind the others, or when ``take`` takes no
@@ -49,9 +65,32 @@ class Channels(Generic[R]):
         """
         channel = self._open.get(key)
         if channel is None:
-            channel = self._open[key] = _Channel(follower.companion(), answer)
+            channel = self._open[key] = _Channel(follower.companion(), answering, self._turns)
             channel.task.add_done_callback(lambda _: self._open.pop(key))
         return await channel.attend(follower, take)
+
+
+class _Turns:
+    """When handing out may begin again: after each time comes a rest, in which others have their share."""
+
+    def __init__(self) -> None:
+        self._free_at = 0.0
+
+    def is_free(self) -> bool:
+        """Whether anybody may begin just now."""
+        return time.perf_counter() >= self._free_at
+
+    async def rest(self) -> None:
+        """Lets others go first: until they have had their share, or have nothing to do."""
+        while (left := self._free_at - time.perf_counter()) > 0:
+            began, worked = time.perf_counter(), time.thread_time()
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+            if time.thread_time() - worked < (time.perf_counter() - began) / 2:
+                self._free_at = 0.0
+
+    def took(self, seconds: float) -> None:
+        """Notes how long handing out has taken."""
+        self._free_at = max(self._free_at, time.perf_counter()) + seconds * (1 / SHARE_MAX - 1)
 
 
 class _Member(Generic[R]):
@@ -69,11 +108,13 @@ class _Member(Generic[R]):
 class _Channel(Generic[R]):
     """Reads along a log until nobody is left. What it has handed to all ends with ``position``."""
 
-    def __init__(self, follower: Follower, answer: Callable[[Entry], Awaitable[R]]) -> None:
+    def __init__(self, follower: Follower, answering: Answering[R], turns: _Turns) -> None:
         self.position = follower.cursor
         self._follower = follower
-        self._answer = answer
+        self._answering = answering
+        self._turns = turns
         self._members: dict[_Member[R], None] = {}
+        self._is_idle = False
         self.task = asyncio.create_task(self._run())
 
     async def attend(self, follower: Follower, take: Take[R]) -> R | None:
@@ -92,14 +133,9 @@ class _Channel(Generic[R]):
 
     async def _run(self) -> None:
         try:
-            while True:
-                for entry in await self._follower.read():
-                    response = await self._answer(entry)
-                    if not response.has_data:
-                        self._end_with(response)
-                        return
-                    await self._hand_over(entry.sequence, response)
-                self._move_to(self._follower.cursor)
+            with self._follower.heard_by(self._hear):
+                while await self._step():
+                    pass
         except Exception as error:
             # Each of those who wait meets it on the own way, where it is told.
             logger.info("channel_failed", error=repr(error))
@@ -108,16 +144,68 @@ class _Channel(Generic[R]):
                 self._dismiss(member)
             await self._follower.aclose()
 
-    async def _hand_over(self, sequence: int, response: R) -> None:
-        while behind := [member for member in self._members if member.follower.cursor < sequence]:
-            for member in behind[:AT_ONCE]:
-                if member.take(response):
-                    member.follower.cursor = sequence
-                else:
-                    self._dismiss(member)
+    async def _step(self) -> bool:
+        """Hands out what has happened next; False where the channel ends with that."""
+        self._is_idle = True
+        await self._follower.wait()
+        self._is_idle = False
+        responses: list[tuple[int, R]] = []
+        last = await self._answer(responses)
+        while last is None and not self._turns.is_free():
+            await self._turns.rest()
+            # What has happened meanwhile goes out with it.
+            last = await self._answer(responses)
+        await self._hand_out(responses)
+        if last is not None:
+            self._end_with(last)
+            return False
+        self._move_to(self._follower.cursor)
+        return True
+
+    async def _answer(self, responses: list[tuple[int, R]]) -> R | None:
+        """Adds the responses to what there is to be read; returns the one with which the channel must end."""
+        while self._follower.is_behind:
+            for entry in await self._follower.read():
+                response = self._answering.at_hand(entry) or await self._answering.read(entry)
+                if not response.has_data:
+                    return response
+                responses.append((entry.sequence, response))
+        return None
+
+    def _hear(self, entry: Entry) -> None:
+        """Hands out what this process has just committed, where nothing is in the way of doing it at once."""
+        if not self._is_idle or len(self._members) > AT_ONCE or not self._turns.is_free():
+            return
+        if self._follower.cursor != entry.sequence - 1 or not self._follower.interest.includes(entry):
+            return
+        response = self._answering.at_hand(entry)
+        if response is not None:
+            self._give([(entry.sequence, response)], tuple(self._members))
+            self._follower.cursor = entry.sequence
+            self._move_to(entry.sequence)
+
+    async def _hand_out(self, responses: Sequence[tuple[int, R]]) -> None:
+        """Gives the responses, by their sequences, to all who have not had them."""
+        if not responses:
+            return
+        last = responses[-1][0]
+        while behind := [member for member in self._members if member.follower.cursor < last]:
+            self._give(responses, behind[:AT_ONCE])
             if len(behind) > AT_ONCE:
                 await asyncio.sleep(0)
-        self.position = sequence
+
+    def _give(self, responses: Sequence[tuple[int, R]], members: Sequence[_Member[R]]) -> None:
+        started = time.perf_counter()
+        (first, _), (last, _) = responses[0], responses[-1]
+        everything = [response for _, response in responses]
+        for member in members:
+            cursor = member.follower.cursor
+            wanted = everything if cursor < first else [one for sequence, one in responses if sequence > cursor]
+            if not wanted or member.take(wanted):
+                member.follower.cursor = max(cursor, last)
+            else:
+                self._dismiss(member)
+        self._turns.took(time.perf_counter() - started)
 
     def _end_with(self, response: R) -> None:
         for member in self._members:

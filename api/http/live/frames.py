@@ -1,6 +1,6 @@
 """WebSockets as uvicorn speaks them, where a text that is no UTF-8 is a client's fault and none of the server's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
@@ -9,8 +9,8 @@ from websockets.protocol import State
 
 PUSH = "tranche.push"
 """The extension of ASGI by which a socket sends a text at once."""
-Push = Callable[[bytes], bool]
-_TEXT = 0x81
+Push = Callable[[Sequence[bytes]], bool]
+TEXT = 0x81
 """The first byte of a frame that is a whole text."""
 
 
@@ -26,21 +26,14 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         if self.handshake_initiated and not self.conn.extensions:
             self.scope["extensions"] = {**self.scope["extensions"], PUSH: self.push}  # type: ignore[dict-item]
 
-    def push(self, text: bytes) -> bool:
-        """Sends a text to a client that keeps up; False, and nothing sent, where it does not, or the socket closes.
+    def push(self, texts: Sequence[bytes]) -> bool:
+        """Sends texts to a client that keeps up; False, and nothing sent, where it does not, or the socket closes.
 
-        The frame is written here: by the way of ASGI, one costs three times as long as the system takes to send it.
+        The frames are written here: by the way of ASGI, one costs three times as long as the system takes to send it.
         """
         if self.close_sent or self.disconnected or not self.writable.is_set() or self.transport.is_closing():
             return False
-        length = len(text)
-        if length < 126:
-            head = bytes((_TEXT, length))
-        elif length < 65_536:
-            head = b"\x81\x7e" + length.to_bytes(2, "big")
-        else:
-            head = b"\x81\x7f" + length.to_bytes(8, "big")
-        self.transport.write(head + text)
+        self.transport.write(b"".join([_head(len(text)) + text for text in texts]))
         return True
 
     def send_receive_event_to_app(self) -> None:
@@ -52,6 +45,15 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         if self.conn.state is State.OPEN:
             self.conn.send_close(CloseCode.INVALID_DATA)
             self.handle_parser_exception()
+
+
+def _head(length: int) -> bytes:
+    """The head of a frame that is a whole text of so many bytes."""
+    if length < 126:
+        return bytes((TEXT, length))
+    if length < 65_536:
+        return bytes((TEXT, 126)) + length.to_bytes(2, "big")
+    return bytes((TEXT, 127)) + length.to_bytes(8, "big")
 
 
 def _is_utf8(frames: list[bytes]) -> bool:

@@ -202,7 +202,7 @@ class _Socket:
     def _taking(self, opening: bytes) -> Take[Response] | None:
         """What sends the responses of an operation at once, where the server below can."""
         push = self.push
-        return push and (lambda response: push(opening + response.json + NEXT_ENDING))
+        return push and (lambda responses: push([opening + one.json + NEXT_ENDING for one in responses]))
 
     async def _operate(self, operation_id: str, opening: bytes, responses: AsyncGenerator[Response, None]) -> None:
         """Sends what an operation answers. Whatever happens to it is told within it."""

@@ -7,7 +7,8 @@ costs others memory or time.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from api.db.event_bus import EventBus
@@ -113,11 +114,8 @@ class Follower:
 
         Raises CursorExpired where the reader is so slow that what comes next has been removed.
         """
-        if self._tail is None:
-            self._tail = self._log.join(self.organization_id, max(self.cursor, self._head))
-        tail = self._tail
-        if self.cursor >= tail.floor:
-            await tail.grow_beyond(self.cursor)
+        await self.wait()
+        tail = self._joined()
         until = tail.head
         if self.cursor >= tail.floor:
             read: Sequence[Entry] = tail.after(self.cursor)
@@ -126,6 +124,29 @@ class Follower:
             read = await self._log.read(self.organization_id, self.cursor, until)
         self.cursor = until
         return [entry for entry in read if self.interest.includes(entry)]
+
+    async def wait(self) -> None:
+        """Waits until there is something to be read."""
+        await self._joined().grow_beyond(self.cursor)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something to be read."""
+        return self._joined().head > self.cursor
+
+    @contextmanager
+    def heard_by(self, hear: Callable[[Entry], None]) -> Iterator[None]:
+        """Has ``hear`` told meanwhile what this process commits, as soon as it has."""
+        end = self._joined().listen(hear)
+        try:
+            yield
+        finally:
+            end()
+
+    def _joined(self) -> Tail:
+        if self._tail is None:
+            self._tail = self._log.join(self.organization_id, max(self.cursor, self._head))
+        return self._tail
 
     def __aiter__(self) -> "Follower":
         return self

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -32,6 +32,7 @@ class Tail:
         self.users = 0
         self._database = database
         self._entries: deque[Entry] = deque()
+        self._listeners: dict[Callable[[Entry], None], None] = {}
         self._grown = asyncio.Event()
         self._attention = asyncio.Event()
         # What was written since the head was looked up has woken nobody.
@@ -63,9 +64,24 @@ class Tail:
 
     def _hear(self, sequence: int | None, committed: Committed | None) -> None:
         if committed is not None and committed.sequence == self.head + 1:
-            self._extend([Entry.of(committed)])
+            entry = Entry.of(committed)
+            self._extend([entry])
+            self._tell(entry)
         elif sequence is None or sequence > self.head:
             self._attention.set()
+
+    def listen(self, hear: Callable[[Entry], None]) -> Callable[[], None]:
+        """Has ``hear`` told what this process commits, when its commit is done; returns what ends that."""
+        self._listeners[hear] = None
+        return lambda: self._listeners.pop(hear, None)
+
+    def _tell(self, entry: Entry) -> None:
+        for hear in tuple(self._listeners):
+            try:
+                hear(entry)
+            except Exception as error:
+                # The commit has happened; whoever failed to hear of it reads it.
+                logger.warning("listener_failed", organization_id=self.organization_id, error=repr(error))
 
     async def _run(self) -> None:
         while True:

@@ -161,7 +161,7 @@ async def test_slow_reader_goes_on_by_itself_and_comes_back(live: LiveServer, as
             await session.next()
         (member, _) = reversed([member for channel in channels.values() for member in channel._members])
         take = member.take
-        member.take = lambda _response: False
+        member.take = lambda _responses: False
         for cents in range(2, 8):
             await capital.amount(source_id, cents, "2025-01-02")
         for session in (quick, slow):
