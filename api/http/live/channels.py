@@ -22,8 +22,8 @@ AT_ONCE = 100
 """To how many is handed before others have their turn."""
 SHARE_MAX = 1 / 8
 """The part of the process's time that handing out takes at most, where there is something else to do."""
-LOOK_SECONDS = 0.002
-"""How often it is looked whether there is."""
+IDLE_SECONDS = 0.0001
+"""A turn of the event loop that takes less than this had nothing else to do."""
 
 logger = structlog.get_logger(__name__)
 
@@ -75,18 +75,20 @@ class _Turns:
 
     def __init__(self) -> None:
         self._free_at = 0.0
+        self._waiting = asyncio.Lock()
 
     def is_free(self) -> bool:
         """Whether anybody may begin just now."""
         return time.perf_counter() >= self._free_at
 
     async def rest(self) -> None:
-        """Lets others go first: until they have had their share, or have nothing to do."""
-        while (left := self._free_at - time.perf_counter()) > 0:
-            began, worked = time.perf_counter(), time.thread_time()
-            await asyncio.sleep(min(left, LOOK_SECONDS))
-            if time.thread_time() - worked < (time.perf_counter() - began) / 2:
-                self._free_at = 0.0
+        """Lets others go first: until they have had their share, or have nothing to do. One after the other."""
+        async with self._waiting:
+            while not self.is_free():
+                began = time.perf_counter()
+                await asyncio.sleep(0)
+                if time.perf_counter() - began < IDLE_SECONDS:
+                    self._free_at = 0.0
 
     def took(self, seconds: float) -> None:
         """Notes how long handing out has taken."""
