@@ -54,11 +54,11 @@ class TransientExecutor(IncrementalExecutor):
         path: Any,
         items: Sequence[Any],
     ) -> Any:
+        rows = [
+            await info.context.loaders.rows_by_id(edge.entity.type_name, edge.columns, map(edge.read, items))
+            for edge in shape.edges
+        ]
         try:
-            rows = [
-                await info.context.loaders.rows_by_id(edge.entity.type_name, edge.columns, map(edge.read, items))
-                for edge in shape.edges
-            ]
             return shape.show(items, rows)
         except Exception:
             # The executor finds the same fault, and its place.
