@@ -10,7 +10,7 @@ CLIENT_PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,\
   $(wildcard docs/clients/package.json tests/clients/*/package.json))
 CLIENT_TOOLS := tests/clients/tools/.venv
 
-.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-live check format lock schema clean
+.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-live bench-writes check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -76,6 +76,10 @@ bench-capital: $(VENV)/.installed-dev
 # From a commit to its thousand subscribers; writes bench/LIVE.md.
 bench-live: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.live $(ARGS)
+
+# Previews and commits of reallocations, beside the same statements by hand; writes bench/WRITES.md.
+bench-writes: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.writes $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,11 +1,13 @@
 """Reallocations: preview, commit and their history."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
+from strawberry.types.arguments import InputContext
+from strawberry.types.base import get_object_definition
 
 from api import tables
 from api.domain import reallocation as rules
@@ -153,6 +155,18 @@ class ReallocationProposalInput:
     allocation_cap_cents: Cents | None = strawberry.field(
         default=None, description="A new cap; the stored one stays unless given."
     )
+
+
+def _proposal(type_: type[ReallocationProposalInput], given: Mapping[str, Any], _context: InputContext) -> Any:
+    return type_(
+        company_id=given["companyId"],
+        planned_reserves_cents=given["plannedReservesCents"],
+        allocation_cap_cents=given.get("allocationCapCents"),
+    )
+
+
+# There may be a thousand, and Strawberry would work out the types and names of their fields for each of them.
+get_object_definition(ReallocationProposalInput, strict=True).from_input = _proposal
 
 
 @strawberry.input(description="A reallocation to preview.")

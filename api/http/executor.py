@@ -1,11 +1,14 @@
 """graphql-core's executor, such that it goes away with its operation, errors or not."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from inspect import isawaitable
 from typing import Any
 
 from graphql.execution.incremental import IncrementalExecutor
-from graphql.type import GraphQLResolveInfoHelpers
+from graphql.type import GraphQLOutputType, GraphQLResolveInfo, GraphQLResolveInfoHelpers
+
+from api.http.plain_lists import Shape, shape_of
 
 
 class TransientExecutor(IncrementalExecutor):
@@ -20,6 +23,47 @@ class TransientExecutor(IncrementalExecutor):
         self.async_helpers = GraphQLResolveInfoHelpers(
             gather=_weakly(self.gather_async_work), track=_weakly(self.track_async_work)
         )
+
+    def complete_iterable_value(
+        self,
+        item_type: GraphQLOutputType,
+        details: Any,
+        info: GraphQLResolveInfo[Any],
+        path: Any,
+        items: Any,
+        position: Any,
+    ) -> Any:
+        """The list's items; where nothing but leaves is asked of them, all at once."""
+        if type(items) is list and items and position is None:
+            shape = shape_of(item_type, details, self.collect_subfields)
+            if shape is not None and shape.edges:
+                return self._complete_with_edges(shape, item_type, details, info, path, items)
+            if shape is not None:
+                try:
+                    return shape.show(items, ())
+                except Exception:  # noqa: S110 - the executor finds the same fault, and its place
+                    pass
+        return super().complete_iterable_value(item_type, details, info, path, items, position)
+
+    async def _complete_with_edges(
+        self,
+        shape: Shape,
+        item_type: GraphQLOutputType,
+        details: Any,
+        info: GraphQLResolveInfo[Any],
+        path: Any,
+        items: Sequence[Any],
+    ) -> Any:
+        rows = [
+            await info.context.loaders.rows_by_id(edge.entity.type_name, edge.columns, map(edge.read, items))
+            for edge in shape.edges
+        ]
+        try:
+            return shape.show(items, rows)
+        except Exception:
+            # The executor finds the same fault, and its place.
+            completed = super().complete_iterable_value(item_type, details, info, path, items, None)
+            return await completed if isawaitable(completed) else completed
 
 
 def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from api.db.pools import Snapshot
+from api.domain.capital import CapitalAction
 from api.domain.money import within_limit
 from api.domain.wacc import Step, Totals
 from api.errors import BadUserInput
@@ -26,53 +27,76 @@ WHERE known.organization_id = {organization} AND known.recorded_at <= {known_at}
 ORDER BY known.recorded_at DESC LIMIT 1
 """
 
+_LATEST = 4
+"""How many of a source's last entries are looked at, for both its amount and its rate, before each is looked for."""
+
+# As a pair, though the date by itself would say the same: for that, PostgreSQL 18 would look into each of a source's
+# days for the sequences that were known then (a skip scan), which costs more than passing over those that were not.
+_COUNTS = "(entry.effective_on, entry.sequence) <= ($2, $3) AND entry.sequence <= $3"
+_LAST_FIRST = "entry.effective_on DESC, entry.sequence DESC"
+
+
+def _last(column: str, *actions: CapitalAction) -> str:
+    """What a source's last entry of these actions says, in SQL.
+
+    Nearly always one of the last few entries, which lie side by side, tells; where none does, an index of these actions
+    alone. It would do without the first, and read twice as many pages.
+    """
+    listed = ", ".join(f"'{action}'" for action in actions)
+    return f"""coalesce(
+      (array_agg(entry.{column} ORDER BY {_LAST_FIRST}) FILTER (WHERE entry.action IN ({listed})))[1],
+      (SELECT entry.{column} FROM capital_history AS entry
+        WHERE entry.organization_id = $1 AND entry.source_id = added.source_id AND entry.action IN ({listed})
+          AND {_COUNTS}
+        ORDER BY {_LAST_FIRST} LIMIT 1)
+    )"""
+
+
 # For each source that had been added: what was last set by date and sequence, amount and rate each by itself.
-_ACTIVE = """
-FROM capital_history AS added
-CROSS JOIN LATERAL (
-  SELECT entry.available_cents FROM capital_history AS entry
-  WHERE entry.organization_id = $1 AND entry.source_id = added.source_id
-    AND entry.action IN ('ADDED', 'AMOUNT_CHANGED') AND entry.effective_on <= $2 AND entry.sequence <= $3
-  ORDER BY entry.effective_on DESC, entry.sequence DESC LIMIT 1
-) AS amount
-CROSS JOIN LATERAL (
-  SELECT entry.annual_rate FROM capital_history AS entry
-  WHERE entry.organization_id = $1 AND entry.source_id = added.source_id
-    AND entry.action IN ('ADDED', 'RATE_CHANGED') AND entry.effective_on <= $2 AND entry.sequence <= $3
-  ORDER BY entry.effective_on DESC, entry.sequence DESC LIMIT 1
-) AS rate
-WHERE added.organization_id = $1 AND added.action = 'ADDED' AND added.effective_on <= $2 AND added.sequence <= $3
-  AND NOT EXISTS (
-    SELECT FROM capital_history AS removed
-    WHERE removed.organization_id = $1 AND removed.source_id = added.source_id AND removed.action = 'REMOVED'
-      AND removed.effective_on <= $2 AND removed.sequence <= $3
-  )
+_ACTIVE = f"""
+active AS (
+  SELECT added.source_id, added.name, added.effective_on, added.sequence, latest.available_cents, latest.annual_rate
+  FROM capital_history AS added
+  CROSS JOIN LATERAL (
+    SELECT {_last("available_cents", CapitalAction.ADDED, CapitalAction.AMOUNT_CHANGED)} AS available_cents,
+      {_last("annual_rate", CapitalAction.ADDED, CapitalAction.RATE_CHANGED)} AS annual_rate
+    FROM (
+      SELECT entry.action, entry.effective_on, entry.sequence, entry.available_cents, entry.annual_rate
+      FROM capital_history AS entry
+      WHERE entry.organization_id = $1 AND entry.source_id = added.source_id AND {_COUNTS}
+      ORDER BY {_LAST_FIRST} LIMIT {_LATEST}
+    ) AS entry
+  ) AS latest
+  WHERE added.organization_id = $1 AND added.action = 'ADDED' AND added.effective_on <= $2 AND added.sequence <= $3
+    AND NOT EXISTS (
+      SELECT FROM capital_history AS removed
+      WHERE removed.organization_id = $1 AND removed.source_id = added.source_id AND removed.action = 'REMOVED'
+        AND removed.effective_on <= $2 AND removed.sequence <= $3
+    )
+)
 """
 
 _STATES = f"""
+WITH {_ACTIVE}
 SELECT state.source_id, state.name, state.annual_rate, state.available_cents, source.currency
-FROM (
-  SELECT added.source_id, added.name, added.effective_on, added.sequence, rate.annual_rate, amount.available_cents
-  {_ACTIVE}
-  ORDER BY added.effective_on, added.sequence LIMIT $4
-) AS state
+FROM (SELECT * FROM active ORDER BY effective_on, sequence LIMIT $4) AS state
 JOIN capital_sources AS source ON source.organization_id = $1 AND source.id = state.source_id
 ORDER BY state.effective_on, state.sequence
 """
 
 _TOTALS = f"""
-SELECT coalesce(sum(amount.available_cents * rate.annual_rate), 0), coalesce(sum(amount.available_cents), 0), count(*)
-{_ACTIVE}
+WITH {_ACTIVE}
+SELECT coalesce(sum(available_cents * annual_rate), 0), coalesce(sum(available_cents), 0), count(*) FROM active
 """
 
 # What the sources are on the first day, then each later day's entries; amounts and rates are carried on from the entry
 # that set them (an entry that sets one begins a group of its own), and each source's last state of a day is compared
 # with the one before. The totals of a day are the sum of all such changes up to it.
 _STEPS = f"""
-WITH entry AS (
-  SELECT added.source_id, $2::date AS day, 0::bigint AS sequence, amount.available_cents, rate.annual_rate,
+WITH {_ACTIVE}, entry AS (
+  SELECT source_id, $2::date AS day, 0::bigint AS sequence, available_cents, annual_rate,
     true AS opens, false AS closes
-  {_ACTIVE}
+  FROM active
   UNION ALL
   SELECT later.source_id, later.effective_on, later.sequence,
     CASE WHEN later.action IN ('ADDED', 'AMOUNT_CHANGED') THEN later.available_cents END,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,14 @@ class Loaders:
     async def rows(self, entity: str, row_ids: Sequence[Any]) -> list[Record | None]:
         """The rows with these ids, None for each that is not there."""
         return list(await asyncio.gather(*(self.row(entity, row_id) for row_id in row_ids)))
+
+    async def rows_by_id(self, entity: str, columns: Sequence[str], row_ids: Iterable[Any]) -> dict[Any, Record]:
+        """These columns, the id among them, of the rows with these ids, as far as they are there; None is no id."""
+        ids = list(dict.fromkeys(row_id for row_id in row_ids if row_id is not None))
+        if not ids:
+            return {}
+        sql, parameters = by_ids_sql(ENTITIES[entity], columns, self.organization_id, ids)
+        return {row["id"]: row for row in await self.snapshot.fetch(sql, *parameters)}
 
     async def page(self, request: PageRequest, parent: Any) -> Page:
         """One parent's page of a connection; ``parent`` WHOLE_TABLE where it has none."""

@@ -67,6 +67,14 @@ class CapitalHistoryEntry(TenantRow, table=True):
             postgresql_where=text("action = 'REMOVED'"),
         ),
         Index(
+            "capital_history_latest_idx",
+            "organization_id",
+            "source_id",
+            "effective_on",
+            "sequence",
+            postgresql_include=["action", "available_cents", "annual_rate"],
+        ),
+        Index(
             "capital_history_amount_idx",
             "organization_id",
             "source_id",

@@ -74,6 +74,8 @@ CONTESTANTS = (
     Contestant("yoga", ("{node}", "yoga.mjs"), is_node=True),
     _uvicorn("tutorial", "bench.contestants.tutorial:application"),
 )
+BY_HAND = _uvicorn("by-hand", "bench.contestants.by_hand:application")
+"""Reallocations alone; see bench/writes.py."""
 
 
 def find_node() -> tuple[str, str] | None:

@@ -1,0 +1,54 @@
+"""Lists that the executor is spared are answered as it would answer them."""
+
+from decimal import Decimal
+
+import pytest
+
+from api.domain.reallocation import Delta
+from api.http import executor
+from tests.server import RunningServer
+from tests.services.fund_client import Fund, proposal
+
+ASKED = """
+mutation ($input: PreviewReallocationInput!, $no: Boolean = false) {
+  previewReallocation(input: $input) {
+    preview {
+      deltas { status named: company { name plannedReservesCents isNo: version @include(if: $no) id } deltaRatio }
+      again: deltas { ...Amounts deltaCents @skip(if: $no) company { ...Name } }
+      deep: deltas { company { fund { name } } }
+      typed: deltas { __typename fromCents }
+      issues { code company { id name } threshold proposalIndex }
+    }
+    userErrors { code }
+  }
+}
+fragment Amounts on ReallocationDelta { fromCents }
+fragment Name on PortfolioCompany { name ... on Node { id } }
+"""
+
+
+@pytest.fixture
+async def fund(server: RunningServer) -> Fund:
+    return await Fund(server).create()
+
+
+async def test_plain_lists_are_the_executors(fund: Fund, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Aliases, fragments, directives, what is null, and what is not plain: the same in the same order."""
+    proposals = [proposal(fund.a, 1500), proposal("nonsense", 1)]
+    values = {"fundId": fund.fund_id, "expectedVersion": 3, "proposals": proposals}
+    answered = (await fund.server.execute(ASKED, {"input": values})).data
+    monkeypatch.setattr(executor, "shape_of", lambda *_: None)
+    slow = (await fund.server.execute(ASKED, {"input": values})).data
+    assert repr(answered) == repr(slow)
+    assert [issue["company"] for issue in answered["previewReallocation"]["preview"]["issues"]] == [
+        None,
+        {"id": fund.a, "name": "A"},
+    ]
+
+
+async def test_fault_within_a_plain_list_is_told_in_its_place(fund: Fund, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that cannot be shown makes the executor look, which knows where it is."""
+    monkeypatch.setattr(Delta, "ratio", property(lambda delta: None if delta.company_name == "B" else Decimal(1)))
+    values = {"fundId": fund.fund_id, "expectedVersion": 3, "proposals": [proposal(fund.a, 1500)]}
+    answer = await fund.server.execute(ASKED, {"input": values})
+    assert answer.body["errors"][0]["path"] == ["previewReallocation", "preview", "deltas", 1, "deltaRatio"]
