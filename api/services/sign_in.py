@@ -67,21 +67,28 @@ def client_network(address: str | None) -> str:
     return str(parsed)
 
 
-# Counted before the password is looked at, in one statement: attempts at once cannot go past the limit together.
+# Counted before the password is looked at, in one statement: attempts at once cannot go past the limit together. What
+# is to be compared comes with it, as the same row for every address; a refused attempt gets the seconds in its place.
 _RESERVE = """
-INSERT INTO sign_in_throttles AS throttle (email, network, attempts, window_ends_at)
-VALUES (lower($1), $2, 1, now() + make_interval(mins => $4))
-ON CONFLICT (email, network) DO UPDATE SET
-  attempts = CASE WHEN throttle.window_ends_at <= now() THEN 1 ELSE throttle.attempts + 1 END,
-  window_ends_at = CASE WHEN throttle.window_ends_at <= now() THEN excluded.window_ends_at
-    ELSE throttle.window_ends_at END
-WHERE throttle.window_ends_at <= now() OR throttle.attempts < $3
-RETURNING attempts
-"""
-
-_CREDENTIALS = """
-SELECT person.id, password.hash FROM users AS person
-LEFT JOIN user_passwords AS password ON password.user_id = person.id WHERE person.email = lower($1)
+WITH reserved AS (
+  INSERT INTO sign_in_throttles AS throttle (email, network, attempts, window_ends_at)
+  VALUES (lower($1), $2, 1, now() + make_interval(mins => $4))
+  ON CONFLICT (email, network) DO UPDATE SET
+    attempts = CASE WHEN throttle.window_ends_at <= now() THEN 1 ELSE throttle.attempts + 1 END,
+    window_ends_at = CASE WHEN throttle.window_ends_at <= now() THEN excluded.window_ends_at
+      ELSE throttle.window_ends_at END
+  WHERE throttle.window_ends_at <= now() OR throttle.attempts < $3
+  RETURNING attempts
+)
+SELECT reserved.attempts IS NOT NULL AS is_reserved, person.id AS user_id, password.hash,
+  CASE WHEN reserved.attempts IS NULL THEN (
+    SELECT ceil(extract(epoch FROM window_ends_at - now()))::int FROM sign_in_throttles
+    WHERE email = lower($1) AND network = $2
+  ) END AS seconds
+FROM (SELECT lower($1) AS email) AS given
+LEFT JOIN reserved ON true
+LEFT JOIN users AS person ON person.email = given.email AND reserved.attempts IS NOT NULL
+LEFT JOIN user_passwords AS password ON password.user_id = person.id
 """
 
 
@@ -109,13 +116,13 @@ class SignIns:
         email = attempt.email[:EMAIL_LENGTH_MAX]
         pool = self.database.sign_ins
         with self.passwords.place(attempt.network):
-            if not await pool.fetch(_RESERVE, email, attempt.network, ATTEMPTS_MAX, WINDOW_MINUTES):
+            (found,) = await pool.fetch(_RESERVE, email, attempt.network, ATTEMPTS_MAX, WINDOW_MINUTES)
+            if not found["is_reserved"]:
                 logger.warning("sign_in_throttled", request_id=attempt.request_id)
-                raise await self._throttled(email, attempt.network)
-            found = await pool.fetch(_CREDENTIALS, email)
-            hashed: str | None = found[0]["hash"] if found else None
+                raise _throttled(found["seconds"])
+            user_id: int | None = found["user_id"]
+            hashed: str | None = found["hash"]
             if await self.passwords.matches(hashed, attempt.password) and hashed is not None:
-                user_id: int = found[0]["id"]
                 if self.passwords.is_outdated(hashed):
                     fresh = await self.passwords.hash(attempt.password)
                     await pool.fetch(
@@ -123,21 +130,10 @@ class SignIns:
                     )
                 await self._forgive(email, attempt.network)
                 return user_id
-            reason = Failure.WRONG_PASSWORD if hashed else Failure.NO_PASSWORD if found else Failure.UNKNOWN_ADDRESS
+            no_hash = Failure.UNKNOWN_ADDRESS if user_id is None else Failure.NO_PASSWORD
+            reason = Failure.WRONG_PASSWORD if hashed else no_hash
             await self.record_failure(attempt, reason)
             return None
-
-    async def _throttled(self, email: str, network: str) -> RateLimited:
-        """The refusal of an address that was tried in vain too often, with the seconds until it is open again."""
-        rows = await self.database.sign_ins.fetch(
-            "SELECT ceil(extract(epoch FROM window_ends_at - now()))::int AS seconds FROM sign_in_throttles"
-            " WHERE email = lower($1) AND network = $2",
-            email,
-            network,
-        )
-        # Between the two statements it may have ended, or been forgiven.
-        seconds = max(1, rows[0]["seconds"]) if rows else 1
-        return RateLimited(f"Too many attempts failed. Try again in {seconds} s.", seconds)
 
     async def record_failure(self, attempt: Attempt, reason: Failure) -> None:
         """Adds to the log of failed sign-ins, which belongs to no organization."""
@@ -160,3 +156,10 @@ class SignIns:
                 "DELETE FROM sign_in_failures WHERE occurred_at < now() - make_interval(days => $1)",
                 FAILURES_KEPT_DAYS,
             )
+
+
+def _throttled(seconds: int | None) -> RateLimited:
+    """The refusal of an address that was tried in vain too often, with the seconds until it is open again."""
+    # None where others at once made up the number in that very moment.
+    left = max(1, seconds or 1)
+    return RateLimited(f"Too many attempts failed. Try again in {left} s.", left)
