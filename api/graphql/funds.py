@@ -12,11 +12,14 @@ from api.errors import Refused
 from api.graphql.companies import PortfolioCompany, PortfolioCompanyFilter, PortfolioCompanyOrder
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.context import Info
-from api.graphql.declare import batch, column, connection, entity, load, root_one
+from api.graphql.declare import argument, batch, column, connection, entity, load, root_one
 from api.graphql.filters import any_of, at_least, at_most, contains
+from api.graphql.moic import RankedReserve, ranked_reserves
 from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
 from api.graphql.scalars import BigInt, CurrencyCode
+from api.reads.moic import RESERVE_RANKING
+from api.reads.pages import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 from api.reads.reserves import FUND_RESERVES
 from api.services import funds
 
@@ -80,6 +83,14 @@ class Fund(Node):
         "Its reserves over all companies.",
         FUND_RESERVES,
         make=lambda found, _given: ReserveTotals(**vars(found)),
+    )
+    reserve_ranking: list[RankedReserve] = batch(
+        "Its active companies, best expected exit on planned reserves first, those without one last.",
+        RESERVE_RANKING,
+        make=ranked_reserves,
+        arguments=[
+            argument("first", int | None, f"How many from the front, at most {PAGE_SIZE_MAX}.", PAGE_SIZE_DEFAULT)
+        ],
     )
 
 
