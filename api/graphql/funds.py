@@ -14,6 +14,8 @@ from api.graphql.connections import Connection, OrderDirection
 from api.graphql.context import Info
 from api.graphql.declare import argument, batch, column, connection, entity, load, root_one
 from api.graphql.filters import any_of, at_least, at_most, contains
+from api.graphql.forecasts import ForecastSnapshot, ForecastSnapshotFilter, ForecastSnapshotOrder
+from api.graphql.investments import Investment, InvestmentFilter, InvestmentOrder
 from api.graphql.moic import RankedReserve, ranked_reserves
 from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
@@ -68,6 +70,24 @@ class Fund(Node):
         by="fund_id",
         filter=PortfolioCompanyFilter,
         order=PortfolioCompanyOrder,
+    )
+    investments: Connection[Investment] = connection(
+        "Its investments over all companies, latest first.",
+        "Investment",
+        tables.Investment,
+        by="fund_id",
+        filter=InvestmentFilter,
+        order=InvestmentOrder,
+        default_order=("invested_on", True),
+    )
+    snapshots: Connection[ForecastSnapshot] = connection(
+        "Its forecast snapshots, latest first.",
+        "ForecastSnapshot",
+        tables.ForecastSnapshot,
+        by="fund_id",
+        filter=ForecastSnapshotFilter,
+        order=ForecastSnapshotOrder,
+        default_order=("snapshot_at", True),
     )
     reallocations: Connection[Annotated["Reallocation", strawberry.lazy("api.graphql.reallocations")]] = connection(
         "Its committed reallocations, latest first.",
