@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -37,6 +38,7 @@ class EventBus:
     def __init__(self, url: str) -> None:
         self._url = url
         self._watchers: dict[int, set[Heard]] = {}
+        self._watchers_of_all: set[Callable[[], None]] = set()
         self._unsent: dict[int, int] = {}
         self._attention = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -65,6 +67,11 @@ class EventBus:
 
         return end
 
+    def watch_all(self, heard: Callable[[], None]) -> Callable[[], None]:
+        """Has ``heard`` called whenever any organization's log may have grown; returns what ends that."""
+        self._watchers_of_all.add(heard)
+        return partial(self._watchers_of_all.discard, heard)
+
     def publish(self, organization_id: int, sequence: int) -> None:
         """Says that the log has come to this sequence: here at once, elsewhere with the next message. Never waits."""
         self._tell(organization_id, sequence)
@@ -75,6 +82,8 @@ class EventBus:
     def _tell(self, organization_id: int, sequence: int | None) -> None:
         for heard in tuple(self._watchers.get(organization_id, ())):
             heard(sequence)
+        for heard_of_any in tuple(self._watchers_of_all):
+            heard_of_any()
 
     async def _run(self) -> None:
         while True:

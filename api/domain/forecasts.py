@@ -78,6 +78,7 @@ def metrics(currency: str, companies: Sequence[Source]) -> Metrics:
     ranks = {place.company_id: place.rank for place in ranked}
     return {
         "format": FORMAT,
+        "copiedFrom": None,
         "currency": currency,
         "totals": _totals(companies),
         "moic": _moic(fund_moic([company.position for company in companies])),

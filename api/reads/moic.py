@@ -14,10 +14,16 @@ NOTHING = Decimal(0)
 
 def _moic(rows: Sequence[Sequence[Any]]) -> MoicSet:
     """The multiples of the company in the only row."""
-    *figures, initial, initial_paid, follow_on, follow_on_paid, shares = rows[0]
+    invested, valuation, realized, planned, exit_moic, exit_probability, *lots = rows[0]
+    initial, initial_paid, follow_on, follow_on_paid, shares = lots
     return company_moic(
         Position(
-            *figures,
+            invested_cents=invested,
+            current_valuation_cents=valuation,
+            realized_cents=realized,
+            planned_reserves_cents=planned,
+            exit_moic=exit_moic,
+            exit_probability=exit_probability,
             initial=Purchased(initial or NOTHING, initial_paid or NOTHING),
             follow_on=Purchased(follow_on or NOTHING, follow_on_paid or NOTHING),
             shares=shares or NOTHING,

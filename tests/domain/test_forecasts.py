@@ -108,6 +108,7 @@ def test_metrics_of_two_companies() -> None:
     assert found.pop("moic")["current"] == "3.5"
     assert found == {
         "format": 1,
+        "copiedFrom": None,
         "currency": "USD",
         "totals": {
             "companyCount": 2,
