@@ -25,14 +25,17 @@ LIST_SIZES = {
     ("Fund", "reserveRanking"): LIST_SIZE,
     ("Portfolio", "exposure"): 100,
     ("Query", "capitalState"): 200,
+    ("Query", "proposeReallocation"): 100,
     ("Query", "waccTrend"): 100,
     ("Reallocation", "changes"): 100,
     ("ReallocationPreview", "deltas"): GIVEN_MAX,
+    ("SnapshotComparison", "companies"): 100,
     ("Viewer", "memberships"): 20,
 }
 """What lists are taken to hold that may be longer than LIST_SIZE, by the rules or by what firms have."""
 INPUT_LISTS = {
     "commitReallocation": "proposals",
+    "createReserveAllocations": "allocations",
     "importCapitalHistory": "entries",
     "previewReallocation": "proposals",
     "recordHoldingStatements": "statements",
@@ -41,6 +44,8 @@ INPUT_LISTS = {
 LISTS_AS_GIVEN = frozenset(
     {
         ("CommitReallocationPayload", "userErrors"),
+        ("CreateReserveAllocationsPayload", "reserveAllocations"),
+        ("CreateReserveAllocationsPayload", "userErrors"),
         ("ImportCapitalHistoryPayload", "userErrors"),
         ("PreviewReallocationPayload", "userErrors"),
         ("RecordHoldingStatementsPayload", "userErrors"),
