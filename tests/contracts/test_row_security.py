@@ -151,7 +151,7 @@ async def test_authentication_finds_what_is_stated_of_a_table_and_no_more(server
     if table == "idempotency_keys":
         await server.owner.execute("UPDATE idempotency_keys SET expires_at = now() WHERE mutation = 'createFund'")
     expected = await server.owner.fetchval(f"SELECT count(*) FROM {table} WHERE {found}")
-    assert 0 < expected
+    assert expected > 0
     async with acting_as(server.owner, "tranche_auth", None):
         assert len(await server.owner.fetch(f"SELECT {columns} FROM {table}")) == expected
     for column in set(metadata.tables[table].columns.keys()) - set(columns.split(", ")):

@@ -54,6 +54,7 @@ async def populate(server: RunningServer, organization: str) -> Known:
     statement = {"holdingId": holding["holding"]["id"], "asOf": "2024-03-31", "committedCents": "1000"}
     await call(server, organization, "recordHoldingStatements", statements=[statement | {"paidInCents": "500"}])
     fund = await call(server, organization, "createFund", name=label, strategy=label, sizeCents="100000000000")
+    planned = await call(server, organization, "createPortfolioCompany", fundId=fund["fund"]["id"], name=label)
     company = await call(
         server,
         organization,
@@ -69,12 +70,12 @@ async def populate(server: RunningServer, organization: str) -> Known:
         organization,
         "commitReallocation",
         fundId=fund["fund"]["id"],
-        expectedVersion="2",
+        expectedVersion="3",
         proposals=[proposal],
         reason=label,
     )
     await _populate_investments(server, organization, company["company"]["id"], label)
-    await _populate_forecasts(server, organization, fund["fund"]["id"], company["company"]["id"], label)
+    await _populate_forecasts(server, organization, fund["fund"]["id"], planned["company"]["id"], label)
     await call(
         server,
         organization,
@@ -125,11 +126,12 @@ async def _populate_investments(server: RunningServer, organization: str, compan
 async def _populate_forecasts(
     server: RunningServer, organization: str, fund_id: str, company_id: str, label: str
 ) -> None:
-    """Adds a snapshot with an allocation for the company, and another one without any."""
+    """Adds a snapshot with an allocation for the company."""
     planned: dict[str, Any] = {"companyId": company_id, "plannedReserveCents": "1000", "rationale": label}
-    snapshot = await call(server, organization, "createForecastSnapshot", fundId=fund_id, name=label)
+    snapshot = await call(
+        server, organization, "createForecastSnapshot", fundId=fund_id, name=label, idempotencyKey=label
+    )
     await call(server, organization, "createReserveAllocation", snapshotId=snapshot["snapshot"]["id"], **planned)
-    await call(server, organization, "createForecastSnapshot", fundId=fund_id, name=label, idempotencyKey=label)
 
 
 async def _populate_people(server: RunningServer, organization: str, label: str) -> dict[str, str]:
