@@ -10,7 +10,7 @@ CLIENT_PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,\
   $(wildcard docs/clients/package.json tests/clients/*/package.json))
 CLIENT_TOOLS := tests/clients/tools/.venv
 
-.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-live check format lock schema clean
+.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-live bench-snapshots migration-locks check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -76,6 +76,14 @@ bench-capital: $(VENV)/.installed-dev
 # From a commit to its thousand subscribers; writes bench/LIVE.md.
 bench-live: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.live $(ARGS)
+
+# A snapshot of a large fund beside the SQL that reads it; writes bench/SNAPSHOTS.md, fails above three times that.
+bench-snapshots: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.snapshots $(ARGS)
+
+# Migrates a million lots while a client writes; fails where one of its writes takes more than a second. Takes a minute.
+migration-locks: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.migration_locks $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

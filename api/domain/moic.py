@@ -11,13 +11,13 @@ over cost, whatever prices the lots were bought at.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
 
 from api.domain.money import RATIO_PLACES
 
-DIGITS = 150
-"""More than any product of amounts, shares and sums of them has, so that these are exact."""
+EXACTLY = Context(prec=150, rounding=ROUND_HALF_EVEN)
+"""More digits than any product of amounts, shares and sums of them has, so that these are exact."""
 
 
 class MoicReason(StrEnum):
@@ -84,7 +84,6 @@ def company_moic(company: Position) -> MoicSet:
     current = (valuation + realized) / invested; on initial and follow-on lots = current price of a share / mean price
     paid, weighed by shares; exit = the expected exit multiple; exit on planned reserves = that x its probability.
     """
-    exit_ = Multiple(None, MoicReason.NO_EXIT_MOIC) if company.exit_moic is None else _known(company.exit_moic)
     return MoicSet(
         current=_quotient(
             company.current_valuation_cents + company.realized_cents,
@@ -93,8 +92,8 @@ def company_moic(company: Position) -> MoicSet:
         ),
         on_initial=_on_lots([company], _initial),
         on_follow_on=_on_lots([company], _follow_on),
-        exit=exit_,
-        exit_on_planned_reserves=_exit_on_reserves(company),
+        exit=Multiple(None, MoicReason.NO_EXIT_MOIC) if company.exit_moic is None else _known(company.exit_moic),
+        exit_on_planned_reserves=exit_on_planned_reserves(company),
     )
 
 
@@ -128,11 +127,11 @@ def expected_exit(company: Position) -> Decimal | None:
     """The exit multiple x its probability, exactly; None where either is not known."""
     if company.exit_moic is None or company.exit_probability is None:
         return None
-    with localcontext(prec=DIGITS):
-        return company.exit_moic * company.exit_probability
+    return EXACTLY.multiply(company.exit_moic, company.exit_probability)
 
 
-def _exit_on_reserves(company: Position) -> Multiple:
+def exit_on_planned_reserves(company: Position) -> Multiple:
+    """The expected exit on a company's planned reserves; there is one whether or not any are planned."""
     expected = expected_exit(company)
     return Multiple(None, _missing_of_exit(company)) if expected is None else _known(expected)
 
@@ -151,15 +150,16 @@ def _follow_on(company: Position) -> Purchased:
 
 def _on_lots(companies: Iterable[Position], lots: Callable[[Position], Purchased]) -> Multiple:
     """What the shares in some of the lots are worth now, over what was paid for them."""
-    with localcontext(prec=DIGITS):
-        worth = paid = shares = Decimal(0)
-        for company in companies:
-            bought = lots(company)
-            if bought.shares:
-                worth += company.current_valuation_cents * bought.shares / company.shares
-            shares += bought.shares
-            paid += bought.paid_cents
-    return _quotient(worth, paid, MoicReason.NOTHING_PAID if shares else MoicReason.NO_LOTS)
+    worth = paid = Decimal(0)
+    reason = MoicReason.NO_LOTS
+    for company in companies:
+        bought = lots(company)
+        if bought.shares:
+            value = EXACTLY.multiply(Decimal(company.current_valuation_cents), bought.shares)
+            worth = EXACTLY.add(worth, EXACTLY.divide(value, company.shares))
+            paid = EXACTLY.add(paid, bought.paid_cents)
+            reason = MoicReason.NOTHING_PAID
+    return _quotient(worth, paid, reason)
 
 
 def _weighed(figures: Sequence[tuple[int, Decimal | None, MoicReason]], nothing: MoicReason) -> Multiple:
@@ -170,8 +170,9 @@ def _weighed(figures: Sequence[tuple[int, Decimal | None, MoicReason]], nothing:
     known = [(weight, figure) for weight, figure, _ in weighing if figure is not None]
     if not known:
         return Multiple(None, weighing[0][2])
-    with localcontext(prec=DIGITS):
-        total = sum((weight * figure for weight, figure in known), Decimal(0))
+    total = Decimal(0)
+    for weight, figure in known:
+        total = EXACTLY.add(total, EXACTLY.multiply(Decimal(weight), figure))
     reason = MoicReason.INCOMPLETE if len(known) < len(weighing) else None
     return Multiple(_quotient(total, sum(weight for weight, _ in known), nothing).value, reason)
 
@@ -179,10 +180,8 @@ def _weighed(figures: Sequence[tuple[int, Decimal | None, MoicReason]], nothing:
 def _quotient(numerator: Decimal | int, denominator: Decimal | int, reason: MoicReason) -> Multiple:
     if not denominator:
         return Multiple(None, reason)
-    with localcontext(prec=DIGITS):
-        return _known(Decimal(numerator) / Decimal(denominator))
+    return _known(EXACTLY.divide(Decimal(numerator), Decimal(denominator)))
 
 
 def _known(value: Decimal) -> Multiple:
-    with localcontext(prec=DIGITS):
-        return Multiple(value.quantize(RATIO_PLACES, rounding=ROUND_HALF_EVEN))
+    return Multiple(EXACTLY.quantize(value, RATIO_PLACES))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from api.domain.moic import Multiple, Position, company_moic, expected_exit
+from api.domain.moic import Multiple, Position, exit_on_planned_reserves, expected_exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,7 @@ def ranking(companies: Iterable[tuple[int, Position, int]]) -> list[RankedReserv
     held = [(company_id, position, deployed) for company_id, position, deployed in companies if position.is_active]
     held.sort(key=lambda company: _place(company[0], expected_exit(company[1])))
     return [
-        RankedReserve(
-            rank, company_id, company_moic(position).exit_on_planned_reserves, position.planned_reserves_cents, deployed
-        )
+        RankedReserve(rank, company_id, exit_on_planned_reserves(position), position.planned_reserves_cents, deployed)
         for rank, (company_id, position, deployed) in enumerate(held, start=1)
     ]
 
