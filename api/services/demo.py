@@ -154,7 +154,7 @@ async def _load(command: Command) -> bool:
             size_cents=fund.size_cents,
         )
         fund_ids.append(fund_id)
-        plans = []
+        plans: list[NewAllocation] = []
         for _ in range(fund.company_count):
             values = _company(random, next(names), fund.size_cents // fund.company_count)
             company_id = await companies.create_portfolio_company(command, fund_id=fund_id, values=values)
