@@ -1,18 +1,22 @@
 """The worker as a process of its own."""
 
 import asyncio
+import gc
 import signal
 
 from api.config import Settings
 from api.db.event_bus import EventBus
 from api.db.pools import Database
-from api.http.app import pool_limits
+from api.http.app import COLLECTED_AFTER, pool_limits
 from api.services.commands import Writer
 from api.services.worker import worker_for
 
 
 def run_worker(settings: Settings, url: str) -> None:
     """Works on the database at ``url``, as the server's login, until SIGINT or SIGTERM."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
     asyncio.run(_work(settings, url))
 
 

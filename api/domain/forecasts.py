@@ -1,7 +1,7 @@
 """The metrics of a forecast snapshot: totals, multiples, reserves, concentration and ranking, frozen as JSON.
 
 docs/snapshots.md describes the shape. Amounts are whole cents as texts, decimals plain texts of at most six places,
-and whatever can be missing has a reason beside it.
+and what is missing has a reason beside it.
 """
 
 import hashlib
@@ -148,19 +148,23 @@ def _moic(found: MoicSet) -> dict[str, object]:
     shown: dict[str, object] = {}
     for name, multiple in figures:
         shown[name] = _text(multiple.value)
-        shown[f"{name}Reason"] = multiple.reason and multiple.reason.value
+        if multiple.reason is not None:
+            shown[f"{name}Reason"] = multiple.reason.value
     return shown
 
 
 def _reserves(planned: int, deployed: int) -> dict[str, object]:
     """Reserves in cents; utilization = deployed / planned."""
+    used: dict[str, object] = {"utilization": _text(ratio(deployed, planned))} if planned else dict(_NOTHING_USED)
     return {
         "plannedCents": str(planned),
         "deployedCents": str(deployed),
         "remainingCents": str(within_limit(planned - deployed)),
-        "utilization": _text(ratio(deployed, planned)) if planned else None,
-        "utilizationReason": None if planned else MetricReason.NOTHING_PLANNED.value,
+        **used,
     }
+
+
+_NOTHING_USED = {"utilization": None, "utilizationReason": MetricReason.NOTHING_PLANNED.value}
 
 
 def _concentration(companies: Sequence[Source], shares: _Shares, reason: MetricReason) -> dict[str, object]:
@@ -181,7 +185,6 @@ def _concentration(companies: Sequence[Source], shares: _Shares, reason: MetricR
         ],
         "largestShare": _text(ratio(sum(shares.amounts[index] for index in largest), shares.total)),
         "herfindahl": _text(ratio(sum(amount * amount for amount in shares.amounts), shares.total**2)),
-        "reason": None,
     }
 
 

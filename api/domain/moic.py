@@ -9,10 +9,11 @@ fund has bought. So the multiples on initial, follow-on and secondary money, wei
 over cost, whatever prices the lots were bought at.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from api.domain.money import RATIO_PLACES
 
@@ -59,16 +60,14 @@ class Position:
     shares: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Multiple:
+class Multiple(NamedTuple):
     """A multiple to six decimals, or None; with a reason where it is missing or INCOMPLETE."""
 
     value: Decimal | None
     reason: MoicReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MoicSet:
+class MoicSet(NamedTuple):
     """The multiples of a company or of a fund."""
 
     current: Multiple
@@ -90,8 +89,8 @@ def company_moic(company: Position) -> MoicSet:
             company.invested_cents,
             MoicReason.NOTHING_INVESTED,
         ),
-        on_initial=_on_lots([company], _initial),
-        on_follow_on=_on_lots([company], _follow_on),
+        on_initial=_on_lots(company, company.initial),
+        on_follow_on=_on_lots(company, company.follow_on),
         exit=Multiple(None, MoicReason.NO_EXIT_MOIC) if company.exit_moic is None else _known(company.exit_moic),
         exit_on_planned_reserves=exit_on_planned_reserves(company),
     )
@@ -110,8 +109,8 @@ def fund_moic(companies: Sequence[Position]) -> MoicSet:
             sum(company.invested_cents for company in companies),
             MoicReason.NOTHING_INVESTED,
         ),
-        on_initial=_on_lots(companies, _initial),
-        on_follow_on=_on_lots(companies, _follow_on),
+        on_initial=_on_lots_of_all([(company, company.initial) for company in companies]),
+        on_follow_on=_on_lots_of_all([(company, company.follow_on) for company in companies]),
         exit=_weighed(
             [(company.invested_cents, company.exit_moic, MoicReason.NO_EXIT_MOIC) for company in held],
             MoicReason.NOTHING_INVESTED,
@@ -140,20 +139,19 @@ def _missing_of_exit(company: Position) -> MoicReason:
     return MoicReason.NO_EXIT_MOIC if company.exit_moic is None else MoicReason.NO_EXIT_PROBABILITY
 
 
-def _initial(company: Position) -> Purchased:
-    return company.initial
+def _on_lots(company: Position, bought: Purchased) -> Multiple:
+    """What the shares of some lots are worth now, over what was paid for them."""
+    if not bought.shares:
+        return Multiple(None, MoicReason.NO_LOTS)
+    worth = EXACTLY.multiply(Decimal(company.current_valuation_cents), bought.shares)
+    return _quotient(worth, EXACTLY.multiply(company.shares, bought.paid_cents), MoicReason.NOTHING_PAID)
 
 
-def _follow_on(company: Position) -> Purchased:
-    return company.follow_on
-
-
-def _on_lots(companies: Iterable[Position], lots: Callable[[Position], Purchased]) -> Multiple:
-    """What the shares in some of the lots are worth now, over what was paid for them."""
+def _on_lots_of_all(lots: Iterable[tuple[Position, Purchased]]) -> Multiple:
+    """The same of several companies' lots together."""
     worth = paid = Decimal(0)
     reason = MoicReason.NO_LOTS
-    for company in companies:
-        bought = lots(company)
+    for company, bought in lots:
         if bought.shares:
             value = EXACTLY.multiply(Decimal(company.current_valuation_cents), bought.shares)
             worth = EXACTLY.add(worth, EXACTLY.divide(value, company.shares))

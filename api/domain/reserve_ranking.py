@@ -9,13 +9,22 @@ from api.domain.moic import Multiple, Position, exit_on_planned_reserves, expect
 
 @dataclass(frozen=True, slots=True)
 class RankedReserve:
-    """A company's place, from 1; its expected exit on planned reserves; and its reserves in cents."""
+    """A company's place, from 1; what it rests on; and its deployed reserves in cents."""
 
     rank: int
     company_id: int
-    exit_on_planned_reserves: Multiple
-    planned_cents: int
+    position: Position
     deployed_cents: int
+
+    @property
+    def exit_on_planned_reserves(self) -> Multiple:
+        """The expected exit on planned reserves, rounded."""
+        return exit_on_planned_reserves(self.position)
+
+    @property
+    def planned_cents(self) -> int:
+        """Planned reserves in cents."""
+        return self.position.planned_reserves_cents
 
     @property
     def remaining_cents(self) -> int:
@@ -32,7 +41,7 @@ def ranking(companies: Iterable[tuple[int, Position, int]]) -> list[RankedReserv
     held = [(company_id, position, deployed) for company_id, position, deployed in companies if position.is_active]
     held.sort(key=lambda company: _place(company[0], expected_exit(company[1])))
     return [
-        RankedReserve(rank, company_id, exit_on_planned_reserves(position), position.planned_reserves_cents, deployed)
+        RankedReserve(rank, company_id, position, deployed)
         for rank, (company_id, position, deployed) in enumerate(held, start=1)
     ]
 

@@ -40,7 +40,7 @@ _DUE = """
 SELECT organization_id, extract(epoch FROM min(next_attempt_at) - now())::float8 AS seconds
 FROM forecast_snapshots WHERE next_attempt_at IS NOT NULL GROUP BY organization_id ORDER BY min(next_attempt_at)
 """
-_FINGERPRINT = """
+FINGERPRINT = """
 SELECT fund.currency, companies.*, lots.*
 FROM funds AS fund
 CROSS JOIN LATERAL (
@@ -56,7 +56,7 @@ CROSS JOIN LATERAL (
 WHERE fund.organization_id = $1 AND fund.id = $2
 """
 # The first with these metrics: later ones are copies.
-_SAME = """
+SAME = """
 SELECT min(id) AS id FROM forecast_snapshots
 WHERE organization_id = $1 AND fund_id = $2 AND status = 'COMPLETE' AND source_hash = $3
 """
@@ -175,9 +175,9 @@ async def _calculate(snapshot: Snapshot, fund_id: int) -> Calculated:
     """The metrics of a fund, from one snapshot of the database; raises Refused where they cannot be."""
     try:
         organization_id = snapshot.organization_id
-        (found,) = await snapshot.fetch(_FINGERPRINT, organization_id, fund_id)
+        (found,) = await snapshot.fetch(FINGERPRINT, organization_id, fund_id)
         source_hash = Fingerprint(fund_id, *found).digest()
-        (same,) = await snapshot.fetch(_SAME, organization_id, fund_id, source_hash)
+        (same,) = await snapshot.fetch(SAME, organization_id, fund_id, source_hash)
         if same["id"] is not None:
             return Calculated(source_hash, same_as=same["id"])
         rows = await snapshot.fetch(COMPANIES, organization_id, fund_id)

@@ -52,22 +52,17 @@ def test_metrics_of_two_companies() -> None:
             "realizedCents": "50",
             "moic": {
                 "current": "3.5",
-                "currentReason": None,
                 "onInitial": "3",
-                "onInitialReason": None,
                 "onFollowOn": None,
                 "onFollowOnReason": "NO_LOTS",
                 "exit": "3.5",
-                "exitReason": None,
                 "exitOnPlannedReserves": "1.75",
-                "exitOnPlannedReservesReason": None,
             },
             "reserves": {
                 "plannedCents": "40",
                 "deployedCents": "10",
                 "remainingCents": "30",
                 "utilization": "0.25",
-                "utilizationReason": None,
             },
             "reserveRank": 1,
             "valuationShare": "0.75",
@@ -83,7 +78,6 @@ def test_metrics_of_two_companies() -> None:
             "realizedCents": "250",
             "moic": {
                 "current": "3.5",
-                "currentReason": None,
                 "onInitial": None,
                 "onInitialReason": "NO_LOTS",
                 "onFollowOn": None,
@@ -123,7 +117,6 @@ def test_metrics_of_two_companies() -> None:
             "deployedCents": "10",
             "remainingCents": "30",
             "utilization": "0.25",
-            "utilizationReason": None,
         },
         "concentration": {
             "currentValuation": {
@@ -133,13 +126,11 @@ def test_metrics_of_two_companies() -> None:
                 ],
                 "largestShare": "1",
                 "herfindahl": "0.625",
-                "reason": None,
             },
             "plannedReserves": {
                 "largest": [{"companyId": 7, "name": "Company 7", "share": "1"}],
                 "largestShare": "1",
                 "herfindahl": "1",
-                "reason": None,
             },
         },
         "ranking": [{"rank": 1, "companyId": 7}],

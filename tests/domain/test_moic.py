@@ -93,7 +93,7 @@ def test_fund_expects_nothing_of_companies_that_are_gone_and_misses_nothing_that
     held = Position(invested_cents=100, exit_moic=Decimal(1), exit_probability=Decimal(1))
     assert texts(fund_moic([gone, held, Position()]))[3:] == ["1.000000", "NOTHING_PLANNED"]
     assert fund_moic([Position(invested_cents=1)]).exit.reason is MoicReason.NO_EXIT_MOIC
-    assert fund_moic([]) == company_moic(Position()).__class__(
+    assert fund_moic([]) == MoicSet(
         Multiple(None, MoicReason.NOTHING_INVESTED),
         Multiple(None, MoicReason.NO_LOTS),
         Multiple(None, MoicReason.NO_LOTS),
