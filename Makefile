@@ -39,9 +39,10 @@ fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz $${FUZZ_SECONDS:-600}
 	TRANCHE_FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1000} $(BIN)/python -m pytest -q tests/http/test_fuzz.py
 
-# Writers and subscribers of capital for a minute, while servers are killed and connections cut.
+# Writers and subscribers of capital for a minute, while servers are killed and connections cut; then workers are killed.
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos $${CHAOS_SECONDS:-60}
+	TRANCHE_WORKER_KILLS=$${WORKER_KILLS:-12} $(BIN)/python -m pytest -q tests/services/test_worker.py -k killed
 
 # Without npm, or without a Node that is new enough, the Node contestants are left out and named in the report, and the
 # tests of the clients are skipped.

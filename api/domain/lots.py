@@ -11,7 +11,7 @@ SHARES_END = Decimal(10) ** 10
 """Shares are fewer than this: 18 digits in all."""
 
 
-class LotType(StrEnum):
+class LotKind(StrEnum):
     """How a lot was bought."""
 
     INITIAL = "INITIAL"

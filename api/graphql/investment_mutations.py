@@ -10,7 +10,7 @@ from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.context import Info
 from api.graphql.declare import load
-from api.graphql.investments import GraphQLLotType, Investment, InvestmentLot
+from api.graphql.investments import GraphQLLotKind, Investment, InvestmentLot
 from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
 from api.graphql.scalars import BigInt
 from api.services import investments
@@ -52,7 +52,7 @@ class CreateInvestmentLotInput:
     """A lot of shares to record."""
 
     investment_id: strawberry.ID = strawberry.field(description="The investment that bought it.")
-    lot_type: GraphQLLotType = strawberry.field(description="How it was bought.")
+    lot_type: GraphQLLotKind = strawberry.field(description="How it was bought.")
     share_price_cents: Cents = strawberry.field(description=PRICE_DESCRIPTION)
     shares_acquired: Decimal = strawberry.field(description=SHARES_DESCRIPTION)
     cost_basis_cents: Cents = strawberry.field(description=COST_DESCRIPTION)
@@ -66,7 +66,7 @@ class UpdateInvestmentLotInput:
 
     id: strawberry.ID = strawberry.field(description="The lot.")
     expected_version: BigInt = strawberry.field(description="The version that the change is made against.")
-    lot_type: GraphQLLotType | None = strawberry.field(default=strawberry.UNSET, description="How it was bought.")
+    lot_type: GraphQLLotKind | None = strawberry.field(default=strawberry.UNSET, description="How it was bought.")
     share_price_cents: Cents | None = strawberry.field(default=strawberry.UNSET, description=PRICE_DESCRIPTION)
     shares_acquired: Decimal | None = strawberry.field(default=strawberry.UNSET, description=SHARES_DESCRIPTION)
     cost_basis_cents: Cents | None = strawberry.field(default=strawberry.UNSET, description=COST_DESCRIPTION)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from api import tables
-from api.domain.lots import LotType
+from api.domain.lots import LotKind
 from api.domain.money import Cents
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.declare import column, connection, entity, to_one
@@ -20,14 +20,14 @@ from api.graphql.scalars import BigInt
 if TYPE_CHECKING:
     from api.graphql.companies import PortfolioCompany
 
-GraphQLLotType = describe(
-    LotType,
-    "LotType",
+GraphQLLotKind = describe(
+    LotKind,
+    "LotKind",
     "How a lot was bought.",
     {
-        LotType.INITIAL: "With the fund's first money in the company.",
-        LotType.FOLLOW_ON: "With further money, out of reserves.",
-        LotType.SECONDARY: "From another holder of shares.",
+        LotKind.INITIAL: "With the fund's first money in the company.",
+        LotKind.FOLLOW_ON: "With further money, out of reserves.",
+        LotKind.SECONDARY: "From another holder of shares.",
     },
 )
 
@@ -36,7 +36,7 @@ GraphQLLotType = describe(
 class InvestmentLotFilter:
     """Which lots to show."""
 
-    lot_type: list[GraphQLLotType] | None = any_of("lot_type", "Only these types.")  # type: ignore[valid-type]
+    lot_type: list[GraphQLLotKind] | None = any_of("lot_type", "Only these types.")  # type: ignore[valid-type]
     from_: date | None = at_least("acquired_on", "Only those acquired on this day or later.", "date", name="from")
     to: date | None = at_most("acquired_on", "Only those acquired on this day or earlier.", "date")
 
@@ -68,7 +68,7 @@ class InvestmentLot(Node):
     company: Annotated["PortfolioCompany", strawberry.lazy("api.graphql.companies")] = to_one(
         "The company whose shares they are.", "PortfolioCompany", by="company_id"
     )
-    lot_type: GraphQLLotType = column("How it was bought.")  # type: ignore[valid-type]
+    lot_type: GraphQLLotKind = column("How it was bought.")  # type: ignore[valid-type]
     share_price_cents: Cents = column("The price of one share, rounded to the cent.")
     shares_acquired: Decimal = column("How many shares were bought, to eight decimals.")
     cost_basis_cents: Cents = column("What they cost: the price times the shares, give or take a cent for each share.")

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from api.domain.access import Principal, Role
 from api.domain.capital import CapitalAction
 from api.domain.capital_entries import FileEntry, Reading
-from api.domain.lots import LotType
+from api.domain.lots import LotKind
 from api.services import (
     capital_import,
     companies,
@@ -187,8 +187,8 @@ async def _invest(command: Command, company_id: int, invested: int, year: int, t
     """Two thirds of the sum with the first money, the rest two years later at twice the price."""
     first = 2 * invested // 3
     for name, lot_type, amount, on, price in (
-        ("Seed", LotType.INITIAL, first, date(year, 6, 30), SHARE_PRICE_CENTS),
-        ("Series A", LotType.FOLLOW_ON, invested - first, date(year + 2, 6, 30), 2 * SHARE_PRICE_CENTS),
+        ("Seed", LotKind.INITIAL, first, date(year, 6, 30), SHARE_PRICE_CENTS),
+        ("Series A", LotKind.FOLLOW_ON, invested - first, date(year + 2, 6, 30), 2 * SHARE_PRICE_CENTS),
     ):
         investment_id = await investments.create_investment(
             command, today=today, company_id=company_id, invested_on=on, amount_cents=amount, round=name

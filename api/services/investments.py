@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from api.domain.lots import LotType, check_cost_basis, check_shares
+from api.domain.lots import LotKind, check_cost_basis, check_shares
 from api.errors import Problem, Refused, not_found
 from api.services import rows
 from api.services.audit import Subject
@@ -60,7 +60,7 @@ async def create_investment_lot(
     *,
     today: date,
     investment_id: int,
-    lot_type: LotType | str,
+    lot_type: LotKind | str,
     share_price_cents: int,
     shares_acquired: Decimal,
     cost_basis_cents: int,

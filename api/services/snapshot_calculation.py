@@ -98,9 +98,10 @@ class Calculator:
         try:
             return (await asyncio.shield(running)).result
         except asyncio.CancelledError:
-            result = (await running).result
-            _cancel_later()
-            return result
+            try:
+                return (await running).result
+            finally:
+                _cancel_later()
 
 
 async def calculate_due(calculator: Calculator) -> float | None:
@@ -111,9 +112,19 @@ async def calculate_due(calculator: Calculator) -> float | None:
         if not due:
             return min((row["seconds"] for row in waiting), default=None)
         # By turns, so that no organization waits for all that another has asked for.
-        done = [await calculate_next(calculator, organization_id) for organization_id in due]
+        done = [await _take_turn(calculator, organization_id) for organization_id in due]
         if not any(done):
             return OTHERS_SECONDS
+
+
+async def _take_turn(calculator: Calculator, organization_id: int) -> bool:
+    """``calculate_next``; False as well where the organization's log or rows are not to be had at the moment."""
+    try:
+        return await calculate_next(calculator, organization_id)
+    except (*LOST_CONNECTION, asyncpg.PostgresError, TryAgain, TimeoutError) as error:
+        # The next one's may be.
+        logger.warning("snapshots_put_off", organization_id=organization_id, error=type(error).__name__)
+        return False
 
 
 async def calculate_next(calculator: Calculator, organization_id: int) -> bool:
@@ -143,7 +154,10 @@ async def _attempt(calculator: Calculator, organization_id: int, held: Claim) ->
         await end(states.complete, calculated)
     except asyncio.CancelledError:
         # Whoever takes over need not wait until the claim runs out.
-        await end(states.give_back)
+        try:
+            await end(states.give_back)
+        finally:
+            _cancel_later()
         raise
     except Refused as refused:
         reason = " ".join(problem.message for problem in refused.problems)

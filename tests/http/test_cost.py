@@ -120,6 +120,7 @@ def cost_of(text: str, variables: Mapping[str, Any] | None = None) -> int:
             1 + 1 + 30,
         ),
         ('{ portfolio(id: "x") { exposure(by: FUND) { holdingCount totals { navCents } fund { name } } } }', {}, 301),
+        ('{ fund(id: "x") { reserveRanking { rank } few: reserveRanking(first: 7) { company { name } } } }', {}, 35),
         ("{ auditVerification { isIntact } }", {}, 1_001),
         ("{ wacc { rate } capitalState { name } }", {}, 401),
         (
@@ -183,6 +184,8 @@ class Recount:
         if is_list_type(get_nullable_type(definition.type)):
             usual = LIST_SIZES.get((type_.name, name), 20)
             objects = min(len(given["ids"]), 100) if "ids" in given else rows if rows is not None else usual
+            if below is not None:
+                objects, below = below, None
         own = 1_000 if name == "auditVerification" else 100 if name in NAMES_NO_OBJECT else 0
         each = [1 + self.of(get_named_type(definition.type), [node.selection_set for node in nodes], below)]
         return own + sum(each * objects)

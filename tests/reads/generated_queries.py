@@ -133,9 +133,12 @@ class QueryWriter:
         return f"{{ {' '.join(selections)} }}"
 
     def _arguments(self, definition: GraphQLField) -> str:
-        if "first" in definition.args:
+        if "last" in definition.args:
             return self._connection_arguments(definition)
         given = []
+        if "first" in definition.args and self.random.random() < 0.7:
+            size = self.random.choice([0, 1, 2, 100, 101])
+            return f"(first: {self._literal_or_variable('Int', size, str(size))})"
         for name, one in definition.args.items():
             required = str(one.type).endswith("!")
             if required or self.random.random() < 0.5:

@@ -44,7 +44,7 @@ async def test_what_a_snapshot_proposes_is_what_a_preview_takes(server: RunningS
     other = await made.company("B")
     snapshot_id = await made.snapshot()
     for company_id, cents, priority in ((made.company_id, "300", 2), (other, "200", 1)):
-        planned = {"companyId": company_id, "plannedReserveCents": cents, "priority": priority}
+        planned: dict[str, Any] = {"companyId": company_id, "plannedReserveCents": cents, "priority": priority}
         await made.write("createReserveAllocation", snapshotId=snapshot_id, **planned)
     proposals = (await server.execute(PROPOSE, {"id": snapshot_id}, role=Role.VIEWER)).data["proposeReallocation"]
     assert proposals == [

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from api.domain.money import CENTS_MAX
 from api.domain.snapshot_attempts import ATTEMPTS_MAX, is_given_up, lease_seconds, pause_seconds
 from api.services import snapshot_states as states
+from api.services.commands import Command
 from api.services.snapshot_calculation import CLAIMED, ENDED, Calculator, calculate_due, calculate_next
 from api.services.snapshot_states import Calculated, Claim, ClaimLost, NothingDue
-from tests.server import RunningServer
+from tests.server import RunningServer, start_server
 from tests.services.snapshots import SnapshotFund, actions, assert_ended_once, calculator
 
 METRICS = Calculated(bytes(32), {"format": 1})
@@ -249,6 +251,45 @@ async def test_worker_that_is_stopped_leaves_the_snapshot_to_the_next_at_once(se
     assert await calculate_due(calculator(server.database)) is None
     await assert_ended_once(server.owner, [snapshot_id])
     assert (await fund.row(snapshot_id))["status"] == "COMPLETE"
+
+
+async def test_worker_that_is_stopped_while_a_command_fails_is_stopped_all_the_same(server: RunningServer) -> None:
+    fund = await fund_in(server)
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def work(_command: Command) -> int:
+        begun.set()
+        await over.wait()
+        raise NothingDue
+
+    async def worker() -> None:
+        with suppress(NothingDue):
+            await calculator(server.database).run(fund.organization_id, work, ENDED)
+        await asyncio.Event().wait()
+
+    working = asyncio.create_task(worker())
+    await begun.wait()
+    working.cancel()
+    await asyncio.sleep(0)
+    over.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(working, 10)
+
+
+async def test_organization_whose_log_is_held_does_not_keep_others_waiting(
+    database_url: str, state_directory: Path
+) -> None:
+    async with start_server(database_url, state_directory, lock_timeout_seconds=0.1) as server:
+        held, free = await fund_in(server), await fund_in(server, "beta")
+        ids = [*await held.ask(), *await free.ask()]
+        async with server.owner.transaction():
+            await server.owner.execute(
+                "SELECT FROM audit_heads WHERE organization_id = $1 FOR NO KEY UPDATE", held.organization_id
+            )
+            await calculate_due(calculator(server.database))
+            assert await held.statuses() == ["PENDING", "COMPLETE"]
+        await calculate_due(calculator(server.database))
+        await assert_ended_once(server.owner, ids)
 
 
 async def test_nothing_due_writes_nothing(server: RunningServer) -> None:

@@ -1,6 +1,7 @@
 """The worker: as a process that is killed and stopped, and within the server; woken, and finding work by itself."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -25,6 +26,8 @@ from tests.services.fund_client import CREATE_FUND
 from tests.services.snapshots import FINAL, SnapshotFund, actions, assert_ended_once
 
 SECONDS_MAX = "6"
+KILLS = int(os.environ.get("TRANCHE_WORKER_KILLS", "1"))
+"""How often each of two workers is killed."""
 CREATE = """
 mutation ($input: CreateForecastSnapshotInput!) {
   createForecastSnapshot(input: $input) { snapshot { id status } userErrors { code } }
@@ -108,8 +111,8 @@ async def keep_killing(
 async def test_snapshots_end_once_however_often_workers_are_killed(
     database_url: str, state_directory: Path, fund: SnapshotFund
 ) -> None:
-    ids = await fund.ask(60)
-    killing = [keep_killing(database_url, state_directory, fund, Random(seed), 2) for seed in (1, 2)]
+    ids = await fund.ask(30 * KILLS)
+    killing = [keep_killing(database_url, state_directory, fund, Random(seed), KILLS) for seed in (1, 2)]
     await asyncio.gather(*killing)
     await assert_ended_once(fund.owner, ids)
 
