@@ -1,11 +1,15 @@
 """Documents that are no good are charged to who sends them; good ones are not, and neither is a look at kept ones."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from api.domain.access import Role
+from api.graphql.schema import declared_fields, schema
+from api.http.documents import Documents
+from api.http.reading import read
 from tests.server import RunningServer, start_server
 
 PER_MINUTE = 100_000
@@ -68,3 +72,12 @@ async def test_good_documents_cost_what_they_ask_for_and_nothing_for_being_read(
 async def test_a_bad_document_that_is_kept_is_not_read_again(limited: RunningServer) -> None:
     statuses = [(await limited.execute(bulky("same"))).status for _ in range(50)]
     assert statuses == [400] * 50
+
+
+async def test_others_have_their_turn_after_a_document_was_read_anew() -> None:
+    documents = Documents(schema()._schema, declared_fields())
+    for is_kept in (False, False, True):
+        turns: list[None] = []
+        asyncio.get_running_loop().call_soon(turns.append, None)
+        document = await read(documents, None, SIGN_IN.format("somebody"), None)
+        assert (document.errors, turns) == ((), [] if is_kept else [None])
