@@ -91,7 +91,7 @@ class _Turns:
                     self._free_at = 0.0
 
     def took(self, seconds: float) -> None:
-        """Notes how long handing out has taken."""
+        """Notes how much of the processor's time handing out has taken."""
         self._free_at = max(self._free_at, time.perf_counter()) + seconds * (1 / SHARE_MAX - 1)
 
 
@@ -197,7 +197,7 @@ class _Channel(Generic[R]):
                 await asyncio.sleep(0)
 
     def _give(self, responses: Sequence[tuple[int, R]], members: Sequence[_Member[R]]) -> None:
-        started = time.perf_counter()
+        started = time.thread_time()
         (first, _), (last, _) = responses[0], responses[-1]
         everything = [response for _, response in responses]
         for member in members:
@@ -207,7 +207,7 @@ class _Channel(Generic[R]):
                 member.follower.cursor = max(cursor, last)
             else:
                 self._dismiss(member)
-        self._turns.took(time.perf_counter() - started)
+        self._turns.took(time.thread_time() - started)
 
     def _end_with(self, response: R) -> None:
         for member in self._members:
