@@ -25,7 +25,12 @@ from tests.server import RunningServer, start_server
 from tests.services.fund_client import CREATE_FUND
 from tests.services.snapshots import FINAL, SnapshotFund, actions, assert_ended_once
 
-SECONDS_MAX = "6"
+PATIENT = {
+    "TRANCHE_SNAPSHOT_SECONDS_MAX": "600",
+    "TRANCHE_LOCK_TIMEOUT_SECONDS": "60",
+    "TRANCHE_STATEMENT_TIMEOUT_SECONDS": "60",
+}
+"""With these nothing ends by itself while a test goes on, however slow the machine."""
 KILLS = int(os.environ.get("TRANCHE_WORKER_KILLS", "1"))
 """How often each of two workers is killed."""
 CREATE = """
@@ -59,7 +64,6 @@ async def test_worker_that_is_killed_or_stopped_in_the_middle_is_replaced(
 ) -> None:
     (snapshot_id,) = await fund.ask()
     blocking = await asyncpg.connect(database_url)
-    variables = {"TRANCHE_SNAPSHOT_SECONDS_MAX": SECONDS_MAX}
 
     async def attempts() -> int:
         row = await fund.row(snapshot_id)
@@ -70,16 +74,17 @@ async def test_worker_that_is_killed_or_stopped_in_the_middle_is_replaced(
 
     async with blocking.transaction():
         await blocking.execute("LOCK TABLE investment_lots IN ACCESS EXCLUSIVE MODE")
-        async with working(database_url, state_directory, **variables) as killed:
+        async with working(database_url, state_directory, **PATIENT) as killed:
             await until_true(lambda: _is(attempts(), 1))
             killed.kill()
-        async with working(database_url, state_directory, **variables) as stopped:
+        await fund.make_due()
+        async with working(database_url, state_directory, **PATIENT) as stopped:
             await until_true(lambda: _is(attempts(), 2))
             stopped.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(stopped.wait(), 20) == 0
         assert (await actions(fund.owner, snapshot_id))[-1] == "given_back"
         assert await fund.owner.fetchval("SELECT next_attempt_at <= now() FROM forecast_snapshots")
-    async with working(database_url, state_directory, **variables):
+    async with working(database_url, state_directory, **PATIENT):
         await until_true(is_final)
     await blocking.close()
     assert await actions(fund.owner, snapshot_id) == ["claimed", "claimed", "given_back", "claimed", "completed"]
