@@ -2,10 +2,13 @@
 
 import weakref
 from collections.abc import Callable, Sequence
+from copy import copy
 from inspect import isawaitable
 from typing import Any
 
+from graphql import DocumentNode, OperationDefinitionNode
 from graphql.execution.incremental import IncrementalExecutor
+from graphql.execution.values import VariableValues
 from graphql.type import GraphQLOutputType, GraphQLResolveInfo, GraphQLResolveInfoHelpers
 
 from api.http.plain_lists import Shape, shape_of
@@ -18,8 +21,10 @@ class TransientExecutor(IncrementalExecutor):
     in a storm of documents sent once, for pauses of a tenth of a second.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, coerced: VariableValues | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        if coerced is not None:
+            self.variable_values = coerced
         self.async_helpers = GraphQLResolveInfoHelpers(
             gather=_weakly(self.gather_async_work), track=_weakly(self.track_async_work)
         )
@@ -64,6 +69,19 @@ class TransientExecutor(IncrementalExecutor):
             # The executor finds the same fault, and its place.
             completed = super().complete_iterable_value(item_type, details, info, path, items, None)
             return await completed if isawaitable(completed) else completed
+
+
+def without_variables(document: DocumentNode) -> DocumentNode:
+    """The document as if it declared no variables, for an executor that is given them coerced."""
+    definitions = []
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            definition = copy(definition)
+            definition.variable_definitions = ()
+        definitions.append(definition)
+    made = copy(document)
+    made.definitions = tuple(definitions)
+    return made
 
 
 def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
