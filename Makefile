@@ -10,7 +10,7 @@ CLIENT_PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,\
   $(wildcard docs/clients/package.json tests/clients/*/package.json))
 CLIENT_TOOLS := tests/clients/tools/.venv
 
-.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-live bench-writes check format lock schema clean
+.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-live bench-writes bench-snapshots migration-locks check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -80,6 +80,14 @@ bench-live: $(VENV)/.installed-dev
 # Previews and commits of reallocations, beside the same statements by hand; writes bench/WRITES.md.
 bench-writes: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.writes $(ARGS)
+
+# A snapshot of a large fund beside the SQL that reads it; writes bench/SNAPSHOTS.md, fails above three times that.
+bench-snapshots: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.snapshots $(ARGS)
+
+# Migrates a million lots while a client writes; fails where one of its writes takes more than a second. Takes a minute.
+migration-locks: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.migration_locks $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -118,6 +118,10 @@ class Settings(BaseSettings):
     jwks_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]")
     jwks: str | None = None
 
+    worker: bool = True
+    """Whether ``serve`` does a worker's duties as well; without it, ``tranche worker`` must run."""
+    snapshot_seconds_max: float = Field(default=60, ge=1, le=3600)
+    """How long a forecast snapshot may be in calculation, all attempts together."""
     demo: bool = False
     compiled_queries: bool = True
     """Whether queries are answered by compiled plans; without them the resolvers answer, the same and slower."""

@@ -47,6 +47,27 @@ async def serving(
         await process.wait()
 
 
+@asynccontextmanager
+async def working(
+    database_url: str, state_directory: Path, **variables: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``tranche worker`` on this database, which it may not have reached yet; killed at the end if it still runs."""
+    own = {"TRANCHE_DATABASE_URL": database_url, "TRANCHE_STATE_DIR": str(state_directory)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "api", "worker"),
+        env=os.environ | own | variables,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
 async def _until_ready(process: asyncio.subprocess.Process, port: int) -> None:
     async with httpx.AsyncClient() as client, asyncio.timeout(READY_SECONDS_MAX):
         while process.returncode is None:

@@ -25,6 +25,8 @@ CHEAP: dict[str, Any] = {
     "password_iterations": 1,
     # What is taken of a caller's bucket is written: tests that compare all rows would see it.
     "cost_per_minute": 0,
+    # So is what a worker does, whenever it gets to it.
+    "worker": False,
 }
 
 

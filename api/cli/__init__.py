@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from api.cli.databases import found_database, with_database
 from api.cli.files import export_commands, import_commands
+from api.cli.working import run_worker
 from api.config import Settings, load_settings
 from api.db import embedded
 from api.db.pools import Database
@@ -96,6 +97,20 @@ async def _demo_banner(settings: Settings, owner_url: str, host: str, port: int)
     finally:
         await database.close()
     return serving.demo_banner(f"http://{host}:{port}", issued)
+
+
+@application.command()
+def worker() -> None:
+    """Does what nobody asks for, such as calculating forecast snapshots, until it is interrupted."""
+    settings = load_settings()
+    logs.configure(settings.log_level)
+    if settings.application_database_url is not None and settings.database_url is None:
+        run_worker(settings, settings.application_database_url.get_secret_value())
+        return
+    with found_database(settings) as owner_url:
+        own_login = settings.application_database_url
+        url = asyncio.run(prepare(owner_url, settings.state_dir))
+        run_worker(settings, own_login.get_secret_value() if own_login else url)
 
 
 @application.command()

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -54,6 +55,7 @@ class EventBus:
     def __init__(self, url: str) -> None:
         self._url = url
         self._watchers: dict[int, set[Heard]] = {}
+        self._watchers_of_all: set[Callable[[], None]] = set()
         self._unsent: dict[int, int] = {}
         self._attention = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -82,6 +84,11 @@ class EventBus:
 
         return end
 
+    def watch_all(self, heard: Callable[[], None]) -> Callable[[], None]:
+        """Has ``heard`` called whenever any organization's log may have grown; returns what ends that."""
+        self._watchers_of_all.add(heard)
+        return partial(self._watchers_of_all.discard, heard)
+
     def publish(self, organization_id: int, sequence: int, committed: Committed | None = None) -> None:
         """Says that the log has come to this sequence: here at once, elsewhere with the next message. Never waits."""
         self._tell(organization_id, sequence, committed)
@@ -92,6 +99,8 @@ class EventBus:
     def _tell(self, organization_id: int, sequence: int | None, committed: Committed | None = None) -> None:
         for heard in tuple(self._watchers.get(organization_id, ())):
             heard(sequence, committed)
+        for heard_of_any in tuple(self._watchers_of_all):
+            heard_of_any()
 
     async def _run(self) -> None:
         while True:

@@ -18,6 +18,7 @@ from api.errors import ConfigurationError
 SERVER_ROLE = "tranche_server"
 CONNECT_SECONDS_MAX = 10
 PROVISION_ATTEMPTS_MAX = 5
+TURN_SECONDS = 0.1
 
 
 async def prepare(owner_url: str, state_directory: Path) -> str:
@@ -26,7 +27,10 @@ async def prepare(owner_url: str, state_directory: Path) -> str:
     Servers that start together take turns. Raises ConfigurationError where the owner's login cannot do it.
     """
     async with owner_connection(owner_url) as owner:
-        await owner.execute("SELECT pg_advisory_lock($1)", migrations.MIGRATION_LOCK)
+        # Asked for again and again: a statement that waits has a snapshot, and an index that is built in the meantime
+        # would wait for that, and so for ever.
+        while not await owner.fetchval("SELECT pg_try_advisory_lock($1)", migrations.MIGRATION_LOCK):  # noqa: ASYNC110
+            await asyncio.sleep(TURN_SECONDS)
         if await migrations.current_revision(owner) != migrations.newest_revision():
             await asyncio.to_thread(migrations.upgrade, owner_url)
         url = application_url(owner_url, state_directory)

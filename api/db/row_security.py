@@ -40,3 +40,11 @@ def let_authentication_read(table: str) -> list[str]:
         f"CREATE POLICY authentication ON {table} FOR SELECT TO tranche_auth USING (true)",
         f"GRANT SELECT ON {table} TO tranche_auth",
     ]
+
+
+def let_authentication_find(table: str, *, columns: str, found: str) -> list[str]:
+    """Lets tranche_auth read some columns of the rows that ``found`` admits, across organizations."""
+    return [
+        f"CREATE POLICY authentication ON {table} FOR SELECT TO tranche_auth USING ({found})",
+        f"GRANT SELECT ({columns}) ON {table} TO tranche_auth",
+    ]

@@ -1,7 +1,7 @@
 """Money as whole minor units, ratios as exact decimals, and the limits of both."""
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import NewType
 
 from iso4217 import Currency
@@ -14,12 +14,12 @@ Cents = NewType("Cents", int)
 CENTS_MAX = 2**63 - 1
 CENTS_MIN = -(2**63)
 RATIO_PLACES = Decimal("0.000001")
+_RATIOS = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def ratio(numerator: int, denominator: int) -> Decimal:
     """``numerator / denominator`` to six decimals, half to even; the denominator must not be 0."""
-    with localcontext(prec=60):
-        return (Decimal(numerator) / Decimal(denominator)).quantize(RATIO_PLACES, rounding=ROUND_HALF_EVEN)
+    return _RATIOS.quantize(_RATIOS.divide(Decimal(numerator), Decimal(denominator)), RATIO_PLACES)
 
 
 def ratio_or_none(numerator: int | None, denominator: int | None) -> Decimal | None:

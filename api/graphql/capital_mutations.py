@@ -13,12 +13,11 @@ from api.errors import Refused
 from api.graphql.capital import CapitalHistoryEntry, CapitalSource
 from api.graphql.context import Info
 from api.graphql.declare import load
-from api.graphql.mutations import Payload, given, refusal, row_id, write
+from api.graphql.mutations import KEY_DESCRIPTION, Payload, given, refusal, row_id, write
 from api.graphql.scalars import CurrencyCode
 from api.services import capital
 from api.services.capital import EXTERNAL_KEY_LENGTH_MAX, Changed
 
-KEY_DESCRIPTION = "1 to 128 characters; see the README."
 SOURCE_DESCRIPTION = "The source."
 EFFECTIVE_DESCRIPTION = (
     "The day from which it counts: today (UTC) at the latest, and one on which the source is active."

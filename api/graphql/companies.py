@@ -10,13 +10,23 @@ import strawberry
 from api import tables
 from api.domain.money import Cents
 from api.errors import Refused
-from api.graphql.connections import OrderDirection
+from api.graphql.connections import Connection, OrderDirection
 from api.graphql.context import Info
-from api.graphql.declare import column, entity, load, to_one
+from api.graphql.declare import batch, column, connection, entity, load, to_one
 from api.graphql.filters import any_of, contains
+from api.graphql.investments import (
+    Investment,
+    InvestmentFilter,
+    InvestmentLot,
+    InvestmentLotFilter,
+    InvestmentLotOrder,
+    InvestmentOrder,
+)
+from api.graphql.moic import MoicSet, moic_set
 from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
 from api.graphql.scalars import BigInt
+from api.reads.moic import COMPANY_MOIC
 from api.services import companies
 
 if TYPE_CHECKING:
@@ -65,9 +75,28 @@ class PortfolioCompany(Node):
     exit_moic: Decimal | None = column("The expected exit multiple, 0 to 1000.")
     exit_probability: Decimal | None = column("The probability of that exit, 0 to 1.")
     ownership: Decimal | None = column("The fund's share, 0 to 1.")
+    moic: MoicSet = batch("Its multiples on invested capital.", COMPANY_MOIC, make=moic_set)
     allocation_reason: str | None = column("The reason of the last reallocation.")
     allocation_count: BigInt = column("How many reallocations have changed it.")
     last_allocation_at: datetime | None = column("When a reallocation last changed it.")
+    investments: Connection[Investment] = connection(
+        "The fund's investments in it, latest first.",
+        "Investment",
+        tables.Investment,
+        by="company_id",
+        filter=InvestmentFilter,
+        order=InvestmentOrder,
+        default_order=("invested_on", True),
+    )
+    lots: Connection[InvestmentLot] = connection(
+        "The lots of shares that the fund bought, over all investments, last recorded first.",
+        "InvestmentLot",
+        tables.InvestmentLot,
+        by="company_id",
+        filter=InvestmentLotFilter,
+        order=InvestmentLotOrder,
+        default_order=("created_at", True),
+    )
     version: BigInt = column("The version, for optimistic locking.")
     created_at: datetime = column("When it was created.")
     updated_at: datetime = column("When it was last changed.")

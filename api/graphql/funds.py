@@ -12,11 +12,16 @@ from api.errors import Refused
 from api.graphql.companies import PortfolioCompany, PortfolioCompanyFilter, PortfolioCompanyOrder
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.context import Info
-from api.graphql.declare import batch, column, connection, entity, load, root_one
+from api.graphql.declare import argument, batch, column, connection, entity, load, root_one
 from api.graphql.filters import any_of, at_least, at_most, contains
+from api.graphql.forecasts import ForecastSnapshot, ForecastSnapshotFilter, ForecastSnapshotOrder
+from api.graphql.investments import Investment, InvestmentFilter, InvestmentOrder
+from api.graphql.moic import RankedReserve, ranked_reserves
 from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
 from api.graphql.scalars import BigInt, CurrencyCode
+from api.reads.moic import RESERVE_RANKING
+from api.reads.pages import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 from api.reads.reserves import FUND_RESERVES
 from api.services import funds
 
@@ -66,6 +71,24 @@ class Fund(Node):
         filter=PortfolioCompanyFilter,
         order=PortfolioCompanyOrder,
     )
+    investments: Connection[Investment] = connection(
+        "Its investments over all companies, latest first.",
+        "Investment",
+        tables.Investment,
+        by="fund_id",
+        filter=InvestmentFilter,
+        order=InvestmentOrder,
+        default_order=("invested_on", True),
+    )
+    snapshots: Connection[ForecastSnapshot] = connection(
+        "Its forecast snapshots, latest first.",
+        "ForecastSnapshot",
+        tables.ForecastSnapshot,
+        by="fund_id",
+        filter=ForecastSnapshotFilter,
+        order=ForecastSnapshotOrder,
+        default_order=("snapshot_at", True),
+    )
     reallocations: Connection[Annotated["Reallocation", strawberry.lazy("api.graphql.reallocations")]] = connection(
         "Its committed reallocations, latest first.",
         "Reallocation",
@@ -80,6 +103,14 @@ class Fund(Node):
         "Its reserves over all companies.",
         FUND_RESERVES,
         make=lambda found, _given: ReserveTotals(**vars(found)),
+    )
+    reserve_ranking: list[RankedReserve] = batch(
+        "Its active companies, best expected exit on planned reserves first, those without one last.",
+        RESERVE_RANKING,
+        make=ranked_reserves,
+        arguments=[
+            argument("first", int | None, f"How many from the front, at most {PAGE_SIZE_MAX}.", PAGE_SIZE_DEFAULT)
+        ],
     )
 
 

@@ -23,6 +23,9 @@ from api.services.idempotency import claim_for
 
 T = TypeVar("T")
 
+KEY_DESCRIPTION = "1 to 128 characters; see the README."
+REPLAYED_DESCRIPTION = "Whether an earlier request with the key made it."
+
 ERROR_CODE_DESCRIPTIONS = {
     ErrorCode.INVALID_INPUT: "A field is malformed or beyond its limit.",
     ErrorCode.NOT_FOUND: "There is no such object, or it is another organization's.",

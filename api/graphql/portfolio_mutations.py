@@ -10,15 +10,12 @@ from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.context import Info
 from api.graphql.declare import load, load_many
-from api.graphql.mutations import Payload, given, refusal, row_id, write
+from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
 from api.graphql.portfolios import Holding, HoldingStatement, Portfolio
 from api.graphql.scalars import CurrencyCode
 from api.reads import global_ids
 from api.services import portfolios, statements
 from api.services.statements import STATEMENTS_MAX, NewStatement
-
-KEY_DESCRIPTION = "1 to 128 characters; see the README."
-REPLAYED_DESCRIPTION = "Whether an earlier request with the key made it."
 
 
 @strawberry.input(description="A portfolio to create.")

@@ -13,7 +13,10 @@ from api.graphql.capital_import import CapitalImportMutation
 from api.graphql.capital_mutations import CapitalMutation
 from api.graphql.companies import CompanyMutation
 from api.graphql.declare import ReadField
+from api.graphql.forecast_comparison import ForecastQuery
+from api.graphql.forecast_mutations import ForecastMutation
 from api.graphql.funds import FundMutation, FundQuery
+from api.graphql.investment_mutations import InvestmentMutation
 from api.graphql.mutations import authorise_first
 from api.graphql.nodes import NodeQuery
 from api.graphql.organizations import Membership, OrganizationQuery, User
@@ -23,7 +26,7 @@ from api.graphql.portfolios import PortfolioQuery
 from api.graphql.reallocations import Reallocation, ReallocationMutation
 from api.graphql.scalars import SCALARS, refuse_unstorable_texts
 from api.graphql.sign_in import SignInMutation
-from api.graphql.subscriptions import FollowingQuery, Subscription
+from api.graphql.subscriptions import FollowingQuery, Subscription, load_subjects
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.declarations import Read
 
@@ -35,6 +38,7 @@ class Query(
     FundQuery,
     PortfolioQuery,
     CapitalQuery,
+    ForecastQuery,
     AuditQuery,
     PeopleQuery,
     ApiKeyQuery,
@@ -47,6 +51,8 @@ class Query(
 class Mutation(
     FundMutation,
     CompanyMutation,
+    InvestmentMutation,
+    ForecastMutation,
     ReallocationMutation,
     PortfolioMutation,
     CapitalMutation,
@@ -71,6 +77,8 @@ def schema() -> strawberry.Schema:
     )
     if made._schema.mutation_type is not None:
         authorise_first(made._schema.mutation_type)
+    if made._schema.subscription_type is not None:
+        load_subjects(made._schema.subscription_type)
     return made
 
 

@@ -2,20 +2,25 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import aclosing
-from typing import Annotated, Any, Generic, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import strawberry
+from graphql import GraphQLObjectType
 
 from api.errors import BadUserInput
 from api.graphql.audit import AuditEvent, GraphQLAuditKind
 from api.graphql.capital import CapitalHistoryEntry, CapitalSource
 from api.graphql.context import Info
 from api.graphql.declare import load
+from api.graphql.forecasts import ForecastSnapshot
 from api.graphql.reallocations import Reallocation
 from api.reads import global_ids
 from api.reads.live.followers import Follower, Interest
 from api.reads.live.positions import Entry, encode_cursor, end_of_log
+from api.services import snapshot_states
 from api.services.capital import ENTRY_ACTIONS
 
 T = TypeVar("T")
@@ -102,6 +107,26 @@ class RecordedEvent:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class SubjectOf:
+    """An event that is answered with its subject, a row of ``type_name``, and with nothing of its own."""
+
+    type_name: str
+    log_entry: Entry
+
+
+def load_subjects(subscription: GraphQLObjectType) -> None:
+    """Makes the fields of the root type answer an event with its subject, as the answer's own snapshot has it."""
+
+    def resolve(event: object, info: Any, **_arguments: object) -> object:
+        return (
+            load(info, event.type_name, int(event.log_entry.subject_id or 0)) if isinstance(event, SubjectOf) else event
+        )
+
+    for field in subscription.fields.values():
+        field.resolve = resolve
+
+
 @strawberry.type
 class FollowingQuery:
     """The root field from which following begins."""
@@ -148,6 +173,24 @@ class Subscription:
         source = None if source_id is None else await _known(info, "CapitalSource", source_id, message)
         interest = Interest(actions=ENTRY_ACTIONS, capital_source_id=source)
         return await _follow(info, interest, after, CapitalChange)
+
+    @strawberry.subscription(
+        description="A fund's snapshots as they are asked for, named, calculated and finished: each as it is by then, "
+        "whatever of it has changed."
+    )
+    async def snapshot_changed(
+        self,
+        info: Info,
+        fund_id: Annotated[strawberry.ID, strawberry.argument(description="The fund.")],
+        after: After = None,
+    ) -> AsyncIterable[ForecastSnapshot]:
+        """A fund's snapshots as they change."""
+        await info.context.authorise()
+        fund = await _known(info, "Fund", fund_id, "fundId: there is no such fund.")
+        interest = Interest(actions=snapshot_states.ACTIONS, fund_id=fund)
+        # What it shows is loaded when the event is answered: see load_subjects.
+        following = await _follow(info, interest, after, partial(SubjectOf, "ForecastSnapshot"))
+        return cast("AsyncIterable[ForecastSnapshot]", following)
 
     @strawberry.subscription(description="The organization's log as it grows. For administrators.")
     async def event_recorded(

@@ -41,6 +41,7 @@ from api.services.passwords import Passwords
 from api.services.rate_limits import RateLimits
 from api.services.sessions import Lifetimes
 from api.services.sign_in import SignIns
+from api.services.worker import worker_for
 
 POOL_METRICS_SECONDS = 1.0
 COLLECTED_AFTER = (10_000, 10, 10)
@@ -83,13 +84,17 @@ def create_app(settings: Settings) -> Application:
         bus.start()
         live = LiveLog(database, bus)
         people = _people(settings, database, tokens)
+        writer = Writer(database, settings.idempotency_days, bus)
+        worker = worker_for(database, writer, bus, snapshot_seconds_max=settings.snapshot_seconds_max)
+        if settings.worker:
+            worker.start()
         try:
             app.state.database, app.state.bus = database, bus
             authenticator = Authenticator(database, tokens)
             operations = Operations(
                 schema()._schema,
                 database,
-                Writer(database, settings.idempotency_days, bus),
+                writer,
                 settings.compiled_queries,
                 hides_suggestions=settings.hides_suggestions,
                 hides_schema=settings.introspection_for is not Introspection.EVERYBODY,
@@ -114,6 +119,7 @@ def create_app(settings: Settings) -> Application:
             yield
         finally:
             reporter.cancel()
+            await worker.close()
             await live.close()
             await bus.close()
             people.sign_ins.passwords.close()

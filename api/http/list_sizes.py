@@ -22,16 +22,20 @@ LIST_SIZE = 20
 GIVEN_MAX = 1_000
 """How many objects an input's list may hold."""
 LIST_SIZES = {
+    ("Fund", "reserveRanking"): LIST_SIZE,
     ("Portfolio", "exposure"): 100,
     ("Query", "capitalState"): 200,
+    ("Query", "proposeReallocation"): 100,
     ("Query", "waccTrend"): 100,
     ("Reallocation", "changes"): 100,
     ("ReallocationPreview", "deltas"): GIVEN_MAX,
+    ("SnapshotComparison", "companies"): 100,
     ("Viewer", "memberships"): 20,
 }
 """What lists are taken to hold that may be longer than LIST_SIZE, by the rules or by what firms have."""
 INPUT_LISTS = {
     "commitReallocation": "proposals",
+    "createReserveAllocations": "allocations",
     "importCapitalHistory": "entries",
     "previewReallocation": "proposals",
     "recordHoldingStatements": "statements",
@@ -40,6 +44,8 @@ INPUT_LISTS = {
 LISTS_AS_GIVEN = frozenset(
     {
         ("CommitReallocationPayload", "userErrors"),
+        ("CreateReserveAllocationsPayload", "reserveAllocations"),
+        ("CreateReserveAllocationsPayload", "userErrors"),
         ("ImportCapitalHistoryPayload", "userErrors"),
         ("PreviewReallocationPayload", "userErrors"),
         ("RecordHoldingStatementsPayload", "userErrors"),

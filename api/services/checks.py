@@ -1,6 +1,7 @@
 """Checks of single values that several services share: each returns the problems it finds."""
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from decimal import Decimal
 
 from api.errors import ErrorCode, Problem, invalid
@@ -8,13 +9,16 @@ from api.errors import ErrorCode, Problem, invalid
 NAME_LENGTH_MAX = 200
 TEXT_LENGTH_MAX = 200
 RATIO_PLACES_MAX = 6
+DATE_FIRST = date(1900, 1, 1)
+DAYS_AHEAD_MAX = 366
+"""What is agreed upon may lie a year ahead; more is a slip of the pen."""
 
 
-def check_name(field: str, name: str | None) -> list[Problem]:
-    """A name is there, holds more than blanks, and is at most 200 characters long."""
+def check_name(field: str, name: str | None, length_max: int = NAME_LENGTH_MAX) -> list[Problem]:
+    """A name is there, holds more than blanks, and is at most ``length_max`` characters long."""
     if name is None or not name.strip():
-        return [invalid(field, "A name is needed.", expected=f"1 to {NAME_LENGTH_MAX} characters")]
-    return check_text(field, name, NAME_LENGTH_MAX)
+        return [invalid(field, "A name is needed.", expected=f"1 to {length_max} characters")]
+    return check_text(field, name, length_max)
 
 
 def check_text(field: str, text: str | None, length_max: int = TEXT_LENGTH_MAX) -> list[Problem]:
@@ -48,4 +52,13 @@ def check_ratio(field: str, value: object, maximum: int) -> list[Problem]:
     limit = f"between 0 and {maximum}, with at most {RATIO_PLACES_MAX} decimals"
     if not 0 <= value <= maximum or value != round(value, RATIO_PLACES_MAX):
         return [invalid(field, f"Must be {limit}.", expected=limit, actual=format(value, "f"))]
+    return []
+
+
+def check_day(field: str, day: object, today: date) -> list[Problem]:
+    """A day from 1900 to a year after ``today``."""
+    last = today + timedelta(days=DAYS_AHEAD_MAX)
+    if isinstance(day, date) and not DATE_FIRST <= day <= last:
+        limit = f"{DATE_FIRST} to {last}"
+        return [invalid(field, f"Must be {limit}.", expected=limit, actual=str(day))]
     return []

@@ -34,11 +34,15 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Command:
-    """What a service works with: an open transaction, on whose behalf it runs, and the events that it leaves behind."""
+    """What a service works with: an open transaction, on whose behalf it runs, and the events that it leaves behind.
+
+    ``idempotency_key`` is the key that this command holds, where it came with one.
+    """
 
     connection: asyncpg.Connection
     principal: Principal
     request_id: str | None = None
+    idempotency_key: str | None = None
     events: list[Event] = field(default_factory=list)
 
     @property
@@ -175,7 +179,7 @@ class Writer:
                 if earlier is not None:
                     metrics.REPLAYS.labels(mutation).inc()
                     return Outcome(asked.result_type.validate_python(earlier), replayed=True)
-            command = Command(connection, principal, asked.request_id)
+            command = Command(connection, principal, asked.request_id, claim.key if claim else None)
             result = await asked.work(command)
             if not command.events:
                 raise AssertionError("a command must leave at least one audit event")

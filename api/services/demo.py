@@ -1,10 +1,14 @@
-"""The demo: an organization with three members, a few funds with companies and reserves, a portfolio, and capital."""
+"""The demo: an organization with three members, and some of everything.
+
+A few funds with companies, what was invested in these and is planned for them, a portfolio, and capital.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import asyncpg
 from pydantic import TypeAdapter
@@ -12,9 +16,20 @@ from pydantic import TypeAdapter
 from api.domain.access import Principal, Role
 from api.domain.capital import CapitalAction
 from api.domain.capital_entries import FileEntry, Reading
-from api.services import capital_import, companies, funds, portfolios, statements
+from api.domain.lots import LotType
+from api.services import (
+    capital_import,
+    companies,
+    forecasts,
+    funds,
+    investments,
+    portfolios,
+    reserve_allocations,
+    statements,
+)
 from api.services.commands import Command, Writer
 from api.services.organizations import Member, create_organization
+from api.services.reserve_allocations import NewAllocation
 from api.services.statements import NewStatement
 
 DEMO_SLUG = "demo"
@@ -93,6 +108,9 @@ SOURCES = (
     DemoSource("Mezzanine notes", 520, Decimal("0.11"), 5 * MILLION, ((160, 15 * MILLION // 2),)),
     DemoSource("Bridge loan", 400, Decimal("0.095"), 5 * MILLION // 2, ((40, None),)),
 )
+SHARE_PRICE_CENTS = 125
+ALLOCATED = 5
+"""For so many companies of a fund something is planned by its snapshot."""
 STATEMENT_DATES = (date(2023, 12, 31), date(2024, 12, 31), date(2025, 12, 31))
 
 
@@ -123,6 +141,7 @@ async def load_demo(owner: asyncpg.Connection, writer: Writer) -> bool:
 
 async def _load(command: Command) -> bool:
     random = Random(20240229)  # noqa: S311 - the same demo every time
+    today = datetime.now(UTC).date()
     names = iter(COMPANY_NAMES)
     fund_ids = []
     for fund in FUNDS:
@@ -135,9 +154,20 @@ async def _load(command: Command) -> bool:
             size_cents=fund.size_cents,
         )
         fund_ids.append(fund_id)
+        plans: list[NewAllocation] = []
         for _ in range(fund.company_count):
-            await companies.create_portfolio_company(
-                command, fund_id=fund_id, values=_company(random, next(names), fund.size_cents // fund.company_count)
+            values = _company(random, next(names), fund.size_cents // fund.company_count)
+            company_id = await companies.create_portfolio_company(command, fund_id=fund_id, values=values)
+            await _invest(command, company_id, values["invested_cents"], fund.vintage_year, today)
+            plans.append(
+                NewAllocation(company_id, values["planned_reserves_cents"] * 11 // 10, priority=len(plans) + 1)
+            )
+        if plans:
+            snapshot_id = await forecasts.create_forecast_snapshot(
+                command, today=today, fund_id=fund_id, name=f"Forecast of {today:%B %Y}"
+            )
+            await reserve_allocations.create_reserve_allocations(
+                command, snapshot_id=snapshot_id, allocations=plans[:ALLOCATED]
             )
     portfolio_id = await portfolios.create_portfolio(command, name="Demo Endowment", currency="USD")
     for fund, fund_id in zip(FUNDS, fund_ids, strict=True):
@@ -146,7 +176,6 @@ async def _load(command: Command) -> bool:
             command, portfolio_id=portfolio_id, fund_id=fund_id, commitment_cents=commitment
         )
         await statements.record_holding_statements(command, _statements(random, holding_id, commitment))
-    today = datetime.now(UTC).date()
     history = sorted(
         (entry for source in SOURCES for entry in _history(source, today)), key=lambda one: one.effective_on
     )
@@ -154,7 +183,29 @@ async def _load(command: Command) -> bool:
     return True
 
 
-def _company(random: Random, name: str, share_cents: int) -> dict[str, object]:
+async def _invest(command: Command, company_id: int, invested: int, year: int, today: date) -> None:
+    """Two thirds of the sum with the first money, the rest two years later at twice the price."""
+    first = 2 * invested // 3
+    for name, lot_type, amount, on, price in (
+        ("Seed", LotType.INITIAL, first, date(year, 6, 30), SHARE_PRICE_CENTS),
+        ("Series A", LotType.FOLLOW_ON, invested - first, date(year + 2, 6, 30), 2 * SHARE_PRICE_CENTS),
+    ):
+        investment_id = await investments.create_investment(
+            command, today=today, company_id=company_id, invested_on=on, amount_cents=amount, round=name
+        )
+        await investments.create_investment_lot(
+            command,
+            today=today,
+            investment_id=investment_id,
+            lot_type=lot_type,
+            share_price_cents=price,
+            shares_acquired=Decimal(amount // price),
+            cost_basis_cents=amount,
+            acquired_on=on,
+        )
+
+
+def _company(random: Random, name: str, share_cents: int) -> dict[str, Any]:
     invested = random.randint(10, 60) * share_cents // 100
     planned = random.randint(5, 40) * share_cents // 100
     return {

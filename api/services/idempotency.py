@@ -9,6 +9,14 @@ from api.errors import ErrorCode, Problem, Refused, invalid
 from api.services.audit import canonical_json
 
 KEY_LENGTH_MAX = 128
+PURGED_AT_ONCE = 1000
+
+ROW_KEYS = {
+    "createForecastSnapshot": ("forecast_snapshots", "fund_id"),
+    "createInvestmentLot": ("investment_lots", "investment_id"),
+    "createReserveAllocation": ("reserve_allocations", "snapshot_id"),
+}
+"""Mutations whose row has the key, too: its table, and the column of the parent that the key is unique within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ async def claim(
     once the key is ours. Raises Refused: IN_PROGRESS after that wait, IDEMPOTENCY_KEY_REUSED for another input.
     """
     try:
-        claimed = await connection.fetchval(
+        claimed = await connection.fetchrow(
             """
             INSERT INTO idempotency_keys AS held (organization_id, mutation, parent, key, fingerprint, expires_at)
             VALUES ($1, $2, $3, $4, $5, now() + make_interval(days => $6))
@@ -55,7 +63,7 @@ async def claim(
               SET fingerprint = excluded.fingerprint, result = NULL, created_at = now(),
                 expires_at = excluded.expires_at
               WHERE held.expires_at <= now()
-            RETURNING set_config('lock_timeout', $7, true)
+            RETURNING set_config('lock_timeout', $7, true), xmax <> 0 AS had_expired
             """,
             organization_id,
             mutation,
@@ -69,6 +77,8 @@ async def claim(
         message = "Another request with this key is still being answered. Send it again later."
         raise Refused([Problem(ErrorCode.IN_PROGRESS, message, ("idempotency_key",))]) from None
     if claimed is not None:
+        if claimed["had_expired"] and mutation in ROW_KEYS:
+            await _forget_in_rows(connection, organization_id, mutation, [claim.parent], [claim.key])
         return None
     row = await connection.fetchrow(
         """
@@ -101,4 +111,44 @@ async def store_result(
         claim.parent,
         claim.key,
         {"result": result},
+    )
+
+
+async def purge_expired(connection: asyncpg.Connection, organization_id: int) -> int:
+    """Deletes expired keys of an organization, also out of the rows that have them; returns how many.
+
+    Takes those that nobody is at, at most PURGED_AT_ONCE: where it returns as many, there may be more. A row that
+    forgets its key is the same version still. ``connection`` is in a transaction of that organization.
+    """
+    purged = await connection.fetch(
+        """
+        DELETE FROM idempotency_keys WHERE organization_id = $1 AND id IN (
+          SELECT id FROM idempotency_keys WHERE organization_id = $1 AND expires_at <= now()
+          ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        RETURNING mutation, parent, key
+        """,
+        organization_id,
+        PURGED_AT_ONCE,
+    )
+    for mutation in ROW_KEYS:
+        gone = [row for row in purged if row["mutation"] == mutation]
+        if gone:
+            parents, keys = [row["parent"] for row in gone], [row["key"] for row in gone]
+            await _forget_in_rows(connection, organization_id, mutation, parents, keys)
+    return len(purged)
+
+
+async def _forget_in_rows(
+    connection: asyncpg.Connection, organization_id: int, mutation: str, parents: list[str], keys: list[str]
+) -> None:
+    table, scope = ROW_KEYS[mutation]
+    await connection.execute(
+        f"""
+        UPDATE {table} AS made SET idempotency_key = NULL
+        FROM unnest($2::bigint[], $3::text[]) AS gone(parent, key)
+        WHERE made.organization_id = $1 AND made.{scope} = gone.parent AND made.idempotency_key = gone.key
+        """,
+        organization_id,
+        [int(parent) for parent in parents],
+        keys,
     )

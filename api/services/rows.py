@@ -23,6 +23,43 @@ async def insert(
     )
 
 
+async def insert_one(command: Command, table: str, values: Mapping[str, Any]) -> int:
+    """The id of the inserted row."""
+    row = await insert(command, table, values)
+    if row is None:
+        raise AssertionError("an insert without ON CONFLICT returns its row")
+    row_id: int = row["id"]
+    return row_id
+
+
+async def exists(command: Command, table: str, row_id: int, *, field: str, noun: str) -> None:
+    """Raises Refused (NOT_FOUND) that names ``field`` where there is no such row."""
+    found = await command.connection.fetchval(
+        f"SELECT 1 FROM {table} WHERE organization_id = $1 AND id = $2", command.organization_id, row_id
+    )
+    if found is None:
+        raise not_found(field, noun)
+
+
+async def lock(
+    command: Command, table: str, row_id: int, *, field: str, noun: str, expected_version: int | None = None
+) -> asyncpg.Record:
+    """The row, which nobody else changes until the commit.
+
+    Raises Refused: NOT_FOUND that names ``field``, or VERSION_CONFLICT with both versions.
+    """
+    row = await command.connection.fetchrow(
+        f"SELECT * FROM {table} WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        command.organization_id,
+        row_id,
+    )
+    if row is None:
+        raise not_found(field, noun)
+    if expected_version is not None and row["version"] != expected_version:
+        raise version_conflict(expected_version, row["version"])
+    return row
+
+
 async def update(
     command: Command, table: str, row_id: int, expected_version: int, values: Mapping[str, Any], *, noun: str
 ) -> asyncpg.Record:

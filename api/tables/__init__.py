@@ -4,8 +4,10 @@ from sqlmodel import SQLModel
 
 from api.tables.audit import AuditEvent, AuditHead
 from api.tables.capital import CapitalHistoryEntry, CapitalSource
+from api.tables.forecasts import ForecastSnapshot, ReserveAllocation
 from api.tables.funds import Fund, PortfolioCompany
 from api.tables.idempotency import IdempotencyKey
+from api.tables.investments import Investment, InvestmentLot
 from api.tables.organizations import Membership, Organization, User
 from api.tables.people import (
     ApiKey,
@@ -38,10 +40,13 @@ __all__ = [
     "AuditHead",
     "CapitalHistoryEntry",
     "CapitalSource",
+    "ForecastSnapshot",
     "Fund",
     "Holding",
     "HoldingStatement",
     "IdempotencyKey",
+    "Investment",
+    "InvestmentLot",
     "Invitation",
     "Membership",
     "Organization",
@@ -50,6 +55,7 @@ __all__ = [
     "RateLimit",
     "Reallocation",
     "RefreshToken",
+    "ReserveAllocation",
     "Session",
     "SignInFailure",
     "SignInThrottle",

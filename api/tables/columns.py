@@ -38,9 +38,15 @@ def ratio(*, nullable: bool = True) -> Any:
     return Field(default=None, sa_type=RATIO, nullable=nullable)
 
 
-def same_organization(column: str, target: str, *, target_column: str = "id") -> ForeignKeyConstraint:
-    """A foreign key that carries the organization, so that a row cannot point at another organization's."""
-    return ForeignKeyConstraint(["organization_id", column], [f"{target}.organization_id", f"{target}.{target_column}"])
+def same_organization(
+    column: str, target: str, *, target_column: str = "id", within: str | None = None
+) -> ForeignKeyConstraint:
+    """A foreign key that carries the organization, so that a row cannot point at another organization's.
+
+    ``within`` is a column of both tables that must agree, too: what the row keeps of its parent's own parent.
+    """
+    shared = ["organization_id"] if within is None else ["organization_id", within]
+    return ForeignKeyConstraint([*shared, column], [f"{target}.{name}" for name in (*shared, target_column)])
 
 
 class TenantRow(SQLModel):

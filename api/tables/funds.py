@@ -41,7 +41,8 @@ class PortfolioCompany(VersionedRow, table=True):
     __tablename__ = "portfolio_companies"
     __table_args__ = (
         same_organization("fund_id", "funds"),
-        Index("portfolio_companies_fund_idx", "organization_id", "fund_id", "id"),
+        # Unique, so that investments can point at a company of their fund.
+        Index("portfolio_companies_fund_key", "organization_id", "fund_id", "id", unique=True),
         CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
         CheckConstraint(
             "stage IN ('PRE_SEED', 'SEED', 'SERIES_A', 'SERIES_B', 'SERIES_C', 'GROWTH', 'LATE_STAGE')", name="stage"

@@ -151,6 +151,16 @@ def with_arguments(arguments: str) -> Callable[[str, Known], list[Operation]]:
     return lambda name, _known: [Operation(query(name, arguments))]
 
 
+def _compared(name: str, known: Known) -> list[Operation]:
+    document = query(name, "(a: $id, b: $id)", "($id: ID!)", depth=3)
+    return [Operation(document, {"id": known.ids["ForecastSnapshot"]})]
+
+
+def _proposed(name: str, known: Known) -> list[Operation]:
+    document = query(name, "(snapshotId: $id)", "($id: ID!)")
+    return [Operation(document, {"id": known.ids["ForecastSnapshot"]})]
+
+
 def _capital_history(name: str, known: Known) -> list[Operation]:
     document = query(name, "(sourceId: $id)", "($id: ID!)")
     return [Operation(document, {"id": known.ids["CapitalSource"]})]
@@ -170,6 +180,8 @@ READS: dict[str, Callable[[str, Known], list[Operation]]] = {
     "wacc": with_arguments('(asOf: "2024-12-31")'),
     "waccAverage": with_arguments('(from: "2024-01-01", to: "2024-12-31")'),
     "waccTrend": with_arguments('(period: MONTH, until: "2024-12-31")'),
+    "proposeReallocation": _proposed,
+    "compareSnapshots": _compared,
     "invitations": before_cursor("Invitation"),
     "apiKeys": before_cursor("ApiKey"),
     "auditEvents": before_cursor(
@@ -203,6 +215,31 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     },
     "previewReallocation": lambda known: _reallocation(known),
     "commitReallocation": lambda known: _reallocation(known) | {"reason": "Because."},
+    "createInvestment": lambda known: {
+        "companyId": known.ids["PortfolioCompany"],
+        "investedOn": "2024-06-30",
+        "amountCents": "1",
+    },
+    "updateInvestment": lambda known: _versioned(known, "Investment") | {"amountCents": "7"},
+    "createInvestmentLot": lambda known: {
+        "investmentId": known.ids["Investment"],
+        "lotType": "FOLLOW_ON",
+        "sharePriceCents": "200",
+        "sharesAcquired": "0.5",
+        "costBasisCents": "100",
+        "acquiredOn": "2024-06-30",
+    },
+    "updateInvestmentLot": lambda known: _versioned(known, "InvestmentLot") | {"lotType": "SECONDARY"},
+    "createForecastSnapshot": lambda known: {"fundId": known.ids["Fund"], "name": f"New snapshot {next(UNIQUE)}"},
+    "renameForecastSnapshot": lambda known: (
+        _versioned(known, "ForecastSnapshot") | {"name": f"Renamed snapshot {next(UNIQUE)}"}
+    ),
+    "createReserveAllocation": lambda known: {"snapshotId": known.ids["ForecastSnapshot"]} | _planned(known),
+    "createReserveAllocations": lambda known: {
+        "snapshotId": known.ids["ForecastSnapshot"],
+        "allocations": [_planned(known)],
+    },
+    "updateReserveAllocation": lambda known: _versioned(known, "ReserveAllocation") | {"score": "1.5"},
     "createPortfolio": lambda _known: {"name": f"New portfolio {next(UNIQUE)}", "currency": "USD"},
     "createHolding": lambda known: {"portfolioId": known.ids["Portfolio"], "fundId": known.ids["Fund"]},
     "recordHoldingStatements": lambda known: {
@@ -230,12 +267,20 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
         {"email": f"new-{next(UNIQUE)}@{known.secrets['organization']}.example"} | {"role": "VIEWER"}
     ),
     "revokeInvitation": lambda known: {"id": known.ids["Invitation"]},
-    "changeMemberRole": lambda known: _member(known) | {"role": "EDITOR"},
-    "removeMember": lambda known: _member(known),
+    "changeMemberRole": lambda known: _versioned(known, "Membership") | {"role": "EDITOR"},
+    "removeMember": lambda known: _versioned(known, "Membership"),
     "createApiKey": lambda _known: {"name": f"New key {next(UNIQUE)}", "role": "VIEWER"},
     "revokeApiKey": lambda known: {"id": known.ids["ApiKey"]},
 }
 """An input that each mutation accepts from whoever has the role in the organization that is known."""
+
+
+def _versioned(known: Known, type_name: str) -> dict[str, Any]:
+    return {"id": known.ids[type_name], "expectedVersion": str(known.versions[type_name])}
+
+
+def _planned(known: Known) -> dict[str, Any]:
+    return {"companyId": known.ids["PortfolioCompany"], "plannedReserveCents": "7"}
 
 
 def _capital_entry() -> dict[str, Any]:
@@ -253,10 +298,6 @@ def _capital_entry() -> dict[str, Any]:
 
 def _source(known: Known) -> dict[str, Any]:
     return {"sourceId": known.ids["CapitalSource"], "effectiveOn": "2024-06-30"}
-
-
-def _member(known: Known) -> dict[str, Any]:
-    return {"id": known.ids["Membership"], "expectedVersion": str(known.versions["Membership"])}
 
 
 def _reallocation(known: Known) -> dict[str, Any]:

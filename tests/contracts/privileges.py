@@ -30,9 +30,12 @@ PRIVILEGES = {
     "audit_heads": {"SELECT", "UPDATE"},
     "capital_history": APPEND,
     "capital_sources": CHANGE,
+    "forecast_snapshots": CHANGE,
     "funds": CHANGE,
     "holding_statements": APPEND,
-    "idempotency_keys": CHANGE,
+    "idempotency_keys": CHANGE | {"DELETE"},
+    "investment_lots": CHANGE,
+    "investments": CHANGE,
     "invitations": CHANGE,
     "memberships": {"SELECT", "UPDATE"},
     "organizations": {"SELECT", "UPDATE"},
@@ -41,6 +44,7 @@ PRIVILEGES = {
     "portfolios": CHANGE,
     "rate_limits": CHANGE | {"DELETE"},
     "reallocation_audit": APPEND,
+    "reserve_allocations": CHANGE,
     "users": {"SELECT"},
 }
 """All that tranche_app may do, by table. What only takes INSERT is append-only."""
@@ -71,8 +75,16 @@ MAY_AUTHENTICATE_BY = {
     "refresh_tokens": CHANGE | {"DELETE"},
     "sign_in_throttles": CHANGE | {"DELETE"},
     "sign_in_failures": APPEND | {"DELETE"},
+    "forecast_snapshots": {"SELECT"},
+    "idempotency_keys": {"SELECT"},
 }
 """All that tranche_auth may do, by table."""
+
+COLUMNS_TO_FIND = {
+    "forecast_snapshots": ("organization_id, next_attempt_at", "next_attempt_at IS NOT NULL"),
+    "idempotency_keys": ("organization_id, expires_at", "expires_at <= now()"),
+}
+"""Where the right of tranche_auth to read is one to read these columns of these rows alone."""
 
 TABLES = sorted(metadata.tables)
 APPLICATION_TABLES = sorted(set(TABLES) - AUTHENTICATION_TABLES)

@@ -19,22 +19,13 @@ from api.errors import ConfigurationError
 from api.tables import metadata
 from tests.conftest import named
 from tests.contracts.catalog import Catalog, catalog_of
+from tests.contracts.verification import verify
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
 REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()][::-1]
 DERIVED = ("columns", "constraints", "indexes")
 """What the tables in the code decide of a database; the rest is the migrations' own."""
-
-KEYED_TABLES = {"forecast_snapshots", "investment_lots", "reserve_allocations"}
-RESERVED_NAMES = {
-    "forecast_snapshots_fund_idem_key_idx",
-    "investment_lots_investment_idem_key_idx",
-    "reserve_allocations_snapshot_idem_key_idx",
-    *(f"{table}_cursor_idx" for table in KEYED_TABLES),
-    *(f"{table}_idem_key_len_check" for table in KEYED_TABLES),
-}
-"""The names that DOMAIN.md keeps for three tables."""
 
 
 @pytest.fixture
@@ -115,27 +106,8 @@ def test_migration_waits_for_locks_only_so_long(path: Path) -> None:
         assert re.search(rf"def {function}\(\) -> None:\n    op\.execute\(\"SET LOCAL lock_timeout = '3s'\"\)", text)
 
 
-async def test_reallocation_audit_has_its_indexes_and_its_function(database_url: str) -> None:
-    catalog = await catalog_of(database_url)
-    names = {
-        match[1] for line in catalog["indexes"] if (match := re.search(r"INDEX (\S+) ON public\.reallocation", line))
-    }
-    assert names == {
-        "reallocation_audit_pkey",
-        "idx_reallocation_audit_fund",
-        "idx_reallocation_audit_user",
-        "idx_reallocation_audit_versions",
-        "idx_reallocation_audit_changes_gin",
-    }
-    assert any("FUNCTION public.log_reallocation_audit(" in line for line in catalog["functions"])
-
-
-async def test_reserved_names_are_of_the_three_tables_alone(database_url: str) -> None:
-    catalog = await catalog_of(database_url)
-    ends = re.compile(r"\b\w+(?:_idem_key_idx|_cursor_idx|_idem_key_len_check)\b")
-    found = {name for line in catalog["indexes"] + catalog["constraints"] for name in ends.findall(line)}
-    tables = {line.split()[1] for line in catalog["tables"]}
-    assert found == {name for name in RESERVED_NAMES if any(name.startswith(table) for table in tables & KEYED_TABLES)}
+async def test_catalog_has_what_is_asked_of_it(database_url: str) -> None:
+    await verify(database_url)
 
 
 async def test_amounts_and_versions_are_bigint_and_nothing_is_a_float(database_url: str) -> None:

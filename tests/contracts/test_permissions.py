@@ -23,8 +23,8 @@ from tests.contracts.operations import (
 from tests.contracts.two_organizations import added, ask, call, contents, ended_tokens, populate, rows_of
 from tests.server import RunningServer
 
-COMMANDS_WITHOUT_A_FIELD = {"importStatements", "loadDemo"}
-"""What the command line runs as a command, and no client can."""
+COMMANDS_WITHOUT_A_FIELD = {"importStatements", "loadDemo", "calculateSnapshot", "forgetExpiredKeys"}
+"""What the command line or a worker runs as a command, and no client can."""
 
 LEAST_ROLE_FOR_NODE = {"AuditEvent": Role.ADMIN, "ApiKey": Role.ADMIN, "Invitation": Role.ADMIN}
 """The types that not every member may see; all others are every member's."""

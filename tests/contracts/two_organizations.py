@@ -37,7 +37,8 @@ async def call(
 async def populate(server: RunningServer, organization: str) -> Known:
     """Adds rows to every table of an organization and returns the latest of each; its slug is part of every text.
 
-    The latest portfolio does not hold the latest fund, and the latest fund has the latest company.
+    The latest portfolio does not hold the latest fund, and the latest fund has the latest company. The latest snapshot
+    has no allocation for it.
     """
     label = f"{organization} {next(UNIQUE)}"
     held = await call(server, organization, "createFund", name=f"Held {label}", idempotencyKey=label)
@@ -53,6 +54,7 @@ async def populate(server: RunningServer, organization: str) -> Known:
     statement = {"holdingId": holding["holding"]["id"], "asOf": "2024-03-31", "committedCents": "1000"}
     await call(server, organization, "recordHoldingStatements", statements=[statement | {"paidInCents": "500"}])
     fund = await call(server, organization, "createFund", name=label, strategy=label, sizeCents="100000000000")
+    planned = await call(server, organization, "createPortfolioCompany", fundId=fund["fund"]["id"], name=label)
     company = await call(
         server,
         organization,
@@ -68,10 +70,12 @@ async def populate(server: RunningServer, organization: str) -> Known:
         organization,
         "commitReallocation",
         fundId=fund["fund"]["id"],
-        expectedVersion="2",
+        expectedVersion="3",
         proposals=[proposal],
         reason=label,
     )
+    await _populate_investments(server, organization, company["company"]["id"], label)
+    await _populate_forecasts(server, organization, fund["fund"]["id"], planned["company"]["id"], label)
     await call(
         server,
         organization,
@@ -92,6 +96,42 @@ async def populate(server: RunningServer, organization: str) -> Known:
     known = await latest(server, organization)
     known.secrets.update(secrets)
     return known
+
+
+async def _populate_investments(server: RunningServer, organization: str, company_id: str, label: str) -> None:
+    """Adds an investment in the company, and a lot of shares."""
+    investment = await call(
+        server,
+        organization,
+        "createInvestment",
+        companyId=company_id,
+        round=label,
+        investedOn="2024-01-31",
+        amountCents="100000000",
+    )
+    await call(
+        server,
+        organization,
+        "createInvestmentLot",
+        investmentId=investment["investment"]["id"],
+        lotType="INITIAL",
+        sharePriceCents="100",
+        sharesAcquired="1000000",
+        costBasisCents="100000000",
+        acquiredOn="2024-01-31",
+        idempotencyKey=label,
+    )
+
+
+async def _populate_forecasts(
+    server: RunningServer, organization: str, fund_id: str, company_id: str, label: str
+) -> None:
+    """Adds a snapshot with an allocation for the company."""
+    planned: dict[str, Any] = {"companyId": company_id, "plannedReserveCents": "1000", "rationale": label}
+    snapshot = await call(
+        server, organization, "createForecastSnapshot", fundId=fund_id, name=label, idempotencyKey=label
+    )
+    await call(server, organization, "createReserveAllocation", snapshotId=snapshot["snapshot"]["id"], **planned)
 
 
 async def _populate_people(server: RunningServer, organization: str, label: str) -> dict[str, str]:

@@ -32,6 +32,8 @@ UNCOMPILED_ROOTS = frozenset(
         "wacc",
         "waccAverage",
         "waccTrend",
+        "proposeReallocation",
+        "compareSnapshots",
     }
 )
 

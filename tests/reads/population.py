@@ -8,12 +8,25 @@ from pydantic import TypeAdapter
 
 from api.domain.access import Principal
 from api.domain.reallocation import Proposal
-from api.services import capital, companies, funds, portfolios, reallocations, statements
+from api.services import (
+    capital,
+    companies,
+    forecasts,
+    funds,
+    investments,
+    portfolios,
+    reallocations,
+    reserve_allocations,
+    statements,
+)
 from api.services.capital import Changed
 from api.services.commands import Command, Writer
+from api.services.reserve_allocations import NewAllocation
+from api.services.snapshot_calculation import Calculator, calculate_due
 from api.services.statements import NewStatement
 from tests.server import RunningServer
 
+DAY = date(2024, 12, 31)
 YEARS = (2020, None, 2020, 2022, 2018, None)
 
 
@@ -23,7 +36,13 @@ async def populate(server: RunningServer) -> None:
     for organization in ("alpha", "beta"):
         principal = server.principal(organization=organization)
         await writer.run(principal, "importStatements", _fill, result_type=TypeAdapter(int))
+        await writer.run(principal, "createForecastSnapshot", _forecast, result_type=TypeAdapter(int))
         await _finance(writer, principal)
+    # The last two of each organization stay as they are: nothing is calculated twice.
+    await calculate_due(Calculator(server.database, writer, 60))
+    for organization in ("alpha", "beta"):
+        principal = server.principal(organization=organization)
+        await writer.run(principal, "createForecastSnapshot", _ask_again, result_type=TypeAdapter(int))
 
 
 async def _fill(command: Command) -> int:
@@ -60,9 +79,62 @@ async def _fill(command: Command) -> int:
     return 1
 
 
+async def _forecast(command: Command) -> int:
+    """Investments and lots of some companies, a snapshot of every other fund, and plans by it for some companies."""
+    connection, organization_id = command.connection, command.organization_id
+    companies_of: dict[int, list[int]] = {}
+    for row in await connection.fetch(
+        "SELECT id, fund_id FROM portfolio_companies WHERE organization_id = $1 ORDER BY id", organization_id
+    ):
+        companies_of.setdefault(row["fund_id"], []).append(row["id"])
+    for fund_id, company_ids in companies_of.items():
+        for number, company_id in enumerate(company_ids[1:]):
+            await _invest(command, company_id, number)
+        if fund_id % 2:
+            continue
+        snapshot_id = await forecasts.create_forecast_snapshot(command, today=DAY, fund_id=fund_id, name="Ünï")
+        plans = [
+            NewAllocation(company_id, number * 10**6, None if number else Decimal("0.5"), number % 2 or None)
+            for number, company_id in enumerate(company_ids[:3])
+        ]
+        await reserve_allocations.create_reserve_allocations(command, snapshot_id=snapshot_id, allocations=plans)
+    return 1
+
+
+async def _invest(command: Command, company_id: int, number: int) -> None:
+    investment_id = await investments.create_investment(
+        command,
+        today=DAY,
+        company_id=company_id,
+        round="Series A" if number else None,
+        invested_on=date(2023, 1, 31),
+        amount_cents=number * 10**6,
+    )
+    for lot, lot_type in enumerate(("INITIAL", "FOLLOW_ON", "SECONDARY")[: number + 1]):
+        await investments.create_investment_lot(
+            command,
+            today=DAY,
+            investment_id=investment_id,
+            lot_type=lot_type,
+            share_price_cents=100 * lot,
+            shares_acquired=Decimal("10.5"),
+            cost_basis_cents=1050 * lot,
+            acquired_on=date(2023, 1, 31 - lot),
+        )
+
+
+async def _ask_again(command: Command) -> int:
+    fund_id = await command.connection.fetchval(
+        "SELECT min(id) FROM funds WHERE organization_id = $1", command.organization_id
+    )
+    for name in ("Waiting", "Waiting, too"):
+        await forecasts.create_forecast_snapshot(command, today=DAY, fund_id=fund_id, name=name)
+    return 1
+
+
 async def _finance(writer: Writer, principal: Principal) -> None:
     """Three sources, one of them removed; back-dated changes among them."""
-    day = date(2024, 12, 31)
+    day = DAY
 
     async def made(service: Callable[..., Awaitable[Changed]], **values: object) -> int:
         outcome = await writer.run(

@@ -85,6 +85,11 @@ async def test_generated_queries_get_the_same_bytes_on_both_paths(server: Runnin
         " b: capitalSources(includeRemoved: true, last: 2) { totalCount edges { cursor node { removedOn } } }"
         ' c: capitalHistory(sourceId: "x") { totalCount nodes { id } }'
         ' d: capitalHistory(from: "2024-12-30", actions: [REMOVED, ADDED]) { nodes { effectiveOn action } } }',
+        # What belongs to a row out of other rows, with an argument's default, and JSON that is computed.
+        "{ funds { nodes { reserveRanking { rank company { name } exitOnPlannedReserves plannedCents }"
+        " none: reserveRanking(first: 0) { rank } one: reserveRanking(first: 1) { rank exitOnPlannedReservesReason }"
+        " companies { nodes { moic { current onInitial onInitialReason onFollowOn exitOnPlannedReserves } } }"
+        " snapshots { nodes { status metrics error } } } } }",
         # Equal values of a sort key that is unique only within a parent.
         "{ portfolios { nodes { holdings { nodes { statements { edges { cursor node { asOf } } } } } } } }",
     ],
@@ -137,7 +142,8 @@ async def known_ids(server: RunningServer) -> list[str]:
     types |= {"Holding": "portfolio_funds", "HoldingStatement": "holding_statements", "User": "users"}
     types |= {"Reallocation": "reallocation_audit", "Membership": "memberships", "Organization": "organizations"}
     types |= {"AuditEvent": "audit_events", "CapitalSource": "capital_sources"}
-    types |= {"CapitalHistoryEntry": "capital_history"}
+    types |= {"CapitalHistoryEntry": "capital_history", "Investment": "investments", "InvestmentLot": "investment_lots"}
+    types |= {"ForecastSnapshot": "forecast_snapshots", "ReserveAllocation": "reserve_allocations"}
     found = ["", "x", global_ids.encode("Fund", 999_999), global_ids.encode("Nothing", 1)]
     for type_name, table in types.items():
         for row in await server.owner.fetch(f"SELECT id FROM {table} ORDER BY id::text LIMIT 6"):

@@ -26,9 +26,14 @@ _END = "SELECT sequence FROM audit_heads WHERE organization_id = $1"
 # Only what says whether a follower wants the event, and where it is found: bodies may be long.
 _ENTRIES = """
 SELECT event.sequence, event.id, event.kind, event.action, event.subject_id,
-  (SELECT reallocation.fund_id FROM reallocation_audit AS reallocation
-    WHERE reallocation.organization_id = event.organization_id
-      AND reallocation.id = CASE WHEN event.subject_type = 'Reallocation' THEN event.subject_id::uuid END) AS fund_id,
+  coalesce(
+    (SELECT reallocation.fund_id FROM reallocation_audit AS reallocation
+      WHERE reallocation.organization_id = event.organization_id
+        AND reallocation.id = CASE WHEN event.subject_type = 'Reallocation' THEN event.subject_id::uuid END),
+    (SELECT snapshot.fund_id FROM forecast_snapshots AS snapshot
+      WHERE snapshot.organization_id = event.organization_id
+        AND snapshot.id = CASE WHEN event.subject_type = 'ForecastSnapshot' THEN event.subject_id::bigint END)
+  ) AS fund_id,
   (SELECT entry.source_id FROM capital_history AS entry
     WHERE entry.organization_id = event.organization_id
       AND entry.id = CASE WHEN event.subject_type = 'CapitalHistoryEntry' THEN event.subject_id::bigint END)
@@ -54,7 +59,8 @@ class CursorAhead(BadUserInput):
 class Entry:
     """What followers are told of one event of the log.
 
-    ``fund_id`` where it is about a reallocation, ``capital_source_id`` where about an entry of capital history.
+    ``fund_id`` where it is about a reallocation or a forecast snapshot, ``capital_source_id`` where about an entry of
+    capital history.
     ``rows``: what it is about as its commit left it, where this process has just written it.
     """
 

@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -38,6 +38,8 @@ class LiveServer:
     server: RunningServer
     port: int
     app: Any
+    fund_ids: dict[str, str] = field(default_factory=dict)
+    """A fund of each organization, where somebody has put one there."""
 
     def token(self, role: Role = Role.ADMIN, organization: str = "alpha") -> str:
         return f"Bearer {self.server.tokens[organization, role]}"

@@ -1,13 +1,13 @@
 """What append_audit has made of the last event, told to whoever appended it
 
-Revision ID: 0013
-Revises: 0007
+Revision ID: 0012
+Revises: 0011
 """
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0007"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
