@@ -2,11 +2,18 @@
 
 import weakref
 from collections.abc import Callable, Sequence
-from copy import copy
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Self
 
-from graphql import DocumentNode, OperationDefinitionNode
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    default_field_resolver,
+    default_type_resolver,
+)
+from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.incremental import IncrementalExecutor
 from graphql.execution.values import VariableValues
 from graphql.type import GraphQLOutputType, GraphQLResolveInfo, GraphQLResolveInfoHelpers
@@ -21,12 +28,44 @@ class TransientExecutor(IncrementalExecutor):
     in a storm of documents sent once, for pauses of a tenth of a second.
     """
 
-    def __init__(self, *arguments: Any, coerced: VariableValues | None = None, **options: Any) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        if coerced is not None:
-            self.variable_values = coerced
         self.async_helpers = GraphQLResolveInfoHelpers(
             gather=_weakly(self.gather_async_work), track=_weakly(self.track_async_work)
+        )
+
+    @classmethod
+    def of_coerced(
+        cls,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: VariableValues,
+        context: object,
+        *,
+        hides_suggestions: bool,
+    ) -> Self:
+        """What ``build`` makes for an operation of a validated document, whose variables are there, coerced.
+
+        Coercing a thousand proposals once more takes as long as planning them.
+        """
+        fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        return cls(
+            schema,
+            fragments,
+            {name: FragmentDetails(fragment) for name, fragment in fragments.items()},
+            None,
+            context,
+            operation,
+            variables,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            hide_suggestions=hides_suggestions,
         )
 
     def complete_iterable_value(
@@ -69,19 +108,6 @@ class TransientExecutor(IncrementalExecutor):
             # The executor finds the same fault, and its place.
             completed = super().complete_iterable_value(item_type, details, info, path, items, None)
             return await completed if isawaitable(completed) else completed
-
-
-def without_variables(document: DocumentNode) -> DocumentNode:
-    """The document as if it declared no variables, for an executor that is given them coerced."""
-    definitions = []
-    for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            definition = copy(definition)
-            definition.variable_definitions = ()
-        definitions.append(definition)
-    made = copy(document)
-    made.definitions = tuple(definitions)
-    return made
 
 
 def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
