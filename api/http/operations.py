@@ -54,6 +54,18 @@ class Result:
 
 
 @dataclass(slots=True)
+class _Asked:
+    """One operation as it was asked. ``variables`` None: they cannot be coerced, and graphql-core says why."""
+
+    document: Document
+    operation: Operation
+    request: GraphQLRequest
+    variables: VariableValues | None
+    context: Context
+    debug: bool
+
+
+@dataclass(slots=True)
 class Operations:
     """Answers operations on one database."""
 
@@ -92,10 +104,9 @@ class Operations:
             cost = 1 if variables is None else operation.cost.of(variables.coerced)
             if not self._is_plainly_admitted(cost, signed_in):
                 await self._admit(operation, cost, signed_in)
-            if operation.type is OperationType.QUERY:
-                result = await self._query(document, operation, request, variables, context, debug=debug)
-            else:
-                result = await self._mutate(document, operation, request, context, debug=debug)
+            asked = _Asked(document, operation, request, variables, context, debug)
+            is_query = operation.type is OperationType.QUERY
+            result = await self._query(asked) if is_query else await self._mutate(asked)
         except Exception as error:
             return failed(error, request_id)
         if shows_cost:
@@ -138,23 +149,15 @@ class Operations:
             # Mutations without a token are attempts to sign in, which have limits of their own.
             self.rates.take_anonymously(cost or 1)
 
-    async def _query(
-        self,
-        document: Document,
-        operation: Operation,
-        request: GraphQLRequest,
-        variables: VariableValues | None,
-        context: Context,
-        *,
-        debug: bool,
-    ) -> Result:
+    async def _query(self, asked: _Asked) -> Result:
+        context = asked.context
         task = self._deadlines.start()
         try:
-            if self.uses_plans and context.signed_in is not None and variables is not None:
-                result = await self._run_plan(operation, variables, context, debug=debug)
+            if self.uses_plans and context.signed_in is not None and asked.variables is not None:
+                result = await self._run_plan(asked, asked.variables)
                 if result is not None:
                     return result
-            return await self._run_resolvers(document, operation, request, context, debug=debug)
+            return await self._run_resolvers(asked)
         except asyncio.CancelledError:
             if not self._deadlines.has_ended(task):
                 raise
@@ -168,11 +171,9 @@ class Operations:
             else:
                 await context.close()
 
-    async def _mutate(
-        self, document: Document, operation: Operation, request: GraphQLRequest, context: Context, *, debug: bool
-    ) -> Result:
+    async def _mutate(self, asked: _Asked) -> Result:
         """Goes on to its end, whether or not the caller still waits."""
-        task = self._finish_later(self._run_mutation(document, operation, request, context, debug=debug))
+        task = self._finish_later(self._run_mutation(asked))
         done, _ = await asyncio.wait({task}, timeout=self.limits.seconds_max)
         if not done:
             raise TimedOut(
@@ -181,15 +182,13 @@ class Operations:
             )
         return task.result()
 
-    async def _run_mutation(
-        self, document: Document, operation: Operation, request: GraphQLRequest, context: Context, *, debug: bool
-    ) -> Result:
+    async def _run_mutation(self, asked: _Asked) -> Result:
         try:
-            return await self._run_resolvers(document, operation, request, context, debug=debug)
+            return await self._run_resolvers(asked)
         except Exception as error:
-            return failed(error, context.request_id)
+            return failed(error, asked.context.request_id)
         finally:
-            await context.close()
+            await asked.context.close()
 
     def _finish_later(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.ensure_future(work)
@@ -197,14 +196,12 @@ class Operations:
         task.add_done_callback(self._unfinished.discard)
         return task
 
-    async def _run_plan(
-        self, operation: Operation, variables: VariableValues, context: Context, *, debug: bool
-    ) -> Result | None:
+    async def _run_plan(self, asked: _Asked, variables: VariableValues) -> Result | None:
         """The response by the operation's plan; None where the resolvers must answer."""
-        plan = operation.plans.get(variables)
+        plan = asked.operation.plans.get(variables)
         if plan is None:
             return None
-        principal = context.principal
+        context, principal = asked.context, asked.context.principal
         snapshot = Snapshot(self.database, principal.organization_id)
         try:
             data = await run(plan, snapshot, variables, role=principal.role, today=context.today)
@@ -214,22 +211,26 @@ class Operations:
         if data is None:
             return None
         body: dict[str, Any] = {"data": data}
-        if debug:
+        if asked.debug:
             body["extensions"] = {"debug": _debug("compiled", snapshot.statements)}
         return Result(200, body)
 
-    async def _run_resolvers(
-        self, document: Document, operation: Operation, request: GraphQLRequest, context: Context, *, debug: bool
-    ) -> Result:
-        outcome = execute(
-            self.schema,
-            document.node,  # type: ignore[arg-type]
-            context_value=context,
-            variable_values=request.variables,
-            operation_name=request.operation_name,
-            hide_suggestions=self.hides_suggestions,
-            executor_class=TransientExecutor,
-        )
+    async def _run_resolvers(self, asked: _Asked) -> Result:
+        request, context, operation = asked.request, asked.context, asked.operation.plans.operation
+        node: Any = asked.document.node
+        outcome: Any
+        if asked.variables is not None:
+            outcome = TransientExecutor.of_coerced(
+                self.schema, node, operation, asked.variables, context, hides_suggestions=self.hides_suggestions
+            ).execute_operation()
+        else:
+            outcome = execute(
+                self.schema,
+                node,
+                variable_values=request.variables,
+                operation_name=request.operation_name,
+                hide_suggestions=self.hides_suggestions,
+            )
         result = await outcome if isawaitable(outcome) else outcome
         if not isinstance(result, ExecutionResult):
             raise TypeError("incremental results are not enabled")
@@ -240,12 +241,12 @@ class Operations:
         if is_refused and self.hides_schema and context.signed_in is None:
             body["errors"] = [format_error(error, context.request_id, UNFIT.error_code) for error in UNFIT.errors]
         elif errors:
-            _raise_fault(operation, result)
+            _raise_fault(asked.operation, result)
             body["errors"] = [format_error(error, context.request_id) for error in errors]
             let_go(*errors, *(error.original_error for error in errors))
         if not is_refused:
             body["data"] = result.data
-        if debug:
+        if asked.debug:
             statements = context.loaders.snapshot.statements if context.signed_in else []
             body["extensions"] = {"debug": _debug("resolvers", statements)}
         return Result(400 if is_refused else 200, body)

@@ -24,15 +24,23 @@ class Loaders:
         self.organization_id = organization_id
         self.snapshot = Snapshot(database, organization_id)
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+        self._remembered: dict[str, tuple[frozenset[str], dict[Any, Record]]] = {}
 
     async def reset(self) -> None:
         """Forgets what was read, so that a later read sees what has been committed since."""
         self._loaders.clear()
+        self._remembered.clear()
         await self.snapshot.renew()
 
     async def close(self) -> None:
         """Gives the connection back, for good."""
         await self.snapshot.close()
+
+    def remember(self, entity: str, rows: Iterable[Record]) -> None:
+        """Keeps rows, all with the same columns, that a service has read from the snapshot."""
+        by_id = {row["id"]: row for row in rows}
+        columns = frozenset(next(iter(by_id.values())).keys() if by_id else ())
+        self._remembered[entity] = (columns, by_id)
 
     async def row(self, entity: str, row_id: Any) -> Record | None:
         """The row with this id, or None."""
@@ -44,10 +52,16 @@ class Loaders:
         return list(await asyncio.gather(*(self.row(entity, row_id) for row_id in row_ids)))
 
     async def rows_by_id(self, entity: str, columns: Sequence[str], row_ids: Iterable[Any]) -> dict[Any, Record]:
-        """These columns, the id among them, of the rows with these ids, as far as they are there; None is no id."""
+        """These columns, the id among them, of the rows with these ids, as far as they are there; None is no id.
+
+        Rows that are remembered are not read again, where they have these columns.
+        """
         ids = list(dict.fromkeys(row_id for row_id in row_ids if row_id is not None))
+        held, known = self._remembered.get(entity, (frozenset(), {}))
         if not ids:
             return {}
+        if held.issuperset(columns) and known.keys() >= set(ids):
+            return {row_id: known[row_id] for row_id in ids}
         sql, parameters = by_ids_sql(ENTITIES[entity], columns, self.organization_id, ids)
         return {row["id"]: row for row in await self.snapshot.fetch(sql, *parameters)}
 

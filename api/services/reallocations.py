@@ -47,8 +47,8 @@ class Committed:
 
 async def preview(
     snapshot: Reader, *, organization_id: int, fund_id: int, expected_version: int, proposals: Sequence[Proposal]
-) -> Plan:
-    """The plan for the proposals, from one snapshot; writes nothing.
+) -> tuple[Plan, Sequence[Any]]:
+    """The plan for the proposals, and the rows of the companies that it is about, from one snapshot; writes nothing.
 
     Raises Refused: INVALID_INPUT for none or too many proposals, NOT_FOUND, LIMIT_EXCEEDED.
     """
@@ -61,13 +61,14 @@ async def preview(
     if not funds:
         raise not_found("fund_id", "fund")
     companies = await snapshot.fetch(COMPANIES_SQL, organization_id, fund_id)
-    return plan(
+    planned = plan(
         FundState(funds[0]["allocation_version"], funds[0]["size_cents"]),
         _states(companies),
         proposals,
         expected_version=expected_version,
         rules=DEFAULT_BUSINESS_RULES,
     )
+    return planned, companies
 
 
 async def commit(
