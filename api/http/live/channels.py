@@ -153,7 +153,7 @@ class _Channel(Generic[R]):
         self._is_idle = False
         responses: list[tuple[int, R]] = []
         last = await self._answer(responses)
-        while last is None and not self._turns.is_free():
+        while responses and last is None and not self._turns.is_free():
             await self._turns.rest()
             # What has happened meanwhile goes out with it.
             last = await self._answer(responses)
