@@ -1,6 +1,7 @@
 """What this process has just committed is shown from the rows at hand, just as the database would have it."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -8,11 +9,11 @@ from typing import Any
 import pytest
 
 from api.domain.access import Role
-from api.http.live import answers
+from api.http.live import answers, channels
 from api.reads.declarations import ENTITIES
 from api.reads.live import tails
 from api.reads.live.positions import Entry, encode_cursor, extent
-from tests.http.live.clients import LiveServer, Socket
+from tests.http.live.clients import LiveServer, Socket, until
 from tests.services.capital_client import Capital
 
 ALL_COLUMNS = """
@@ -151,7 +152,7 @@ async def test_slow_reader_goes_on_by_itself_and_comes_back(live: LiveServer, as
     """Its socket is full for a while: nothing is kept for it, and nothing is missing or twice."""
     capital = Capital(live.server)
     source_id = await capital.add("Loan", "0.05", 100, "2025-01-01")
-    channels = live.app.endpoint.answers._channels._open
+    opened = live.app.endpoint.answers._channels._open
     async with live.session(Role.VIEWER) as quick, live.session(Role.VIEWER) as slow:
         for session in (quick, slow):
             await session.subscribe(ALL_COLUMNS)
@@ -159,7 +160,7 @@ async def test_slow_reader_goes_on_by_itself_and_comes_back(live: LiveServer, as
         await capital.amount(source_id, 1, "2025-01-02")
         for session in (quick, slow):
             await session.next()
-        (member, _) = reversed([member for channel in channels.values() for member in channel._members])
+        (member, _) = reversed([member for channel in opened.values() for member in channel._members])
         take = member.take
         member.take = lambda _responses: False
         for cents in range(2, 8):
@@ -171,3 +172,28 @@ async def test_slow_reader_goes_on_by_itself_and_comes_back(live: LiveServer, as
         await capital.amount(source_id, 8, "2025-01-02")
         answered = await asyncio.gather(quick.next(), slow.next())
         assert answered[0] == answered[1]
+
+
+async def test_what_happens_in_a_rest_goes_out_together(live: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "IDLE_SECONDS", 0.0)
+    capital = Capital(live.server)
+    source_id = await capital.add("Loan", "0.05", 100, "2025-01-01")
+    async with live.session(Role.VIEWER) as session:
+        await session.subscribe(ALL_COLUMNS)
+        await live.followers(1)
+        (channel,) = live.app.endpoint.answers._channels._open.values()
+        await until(lambda: channel._is_idle)
+        await capital.amount(source_id, 1, "2025-01-02")
+        await session.next()
+        channel._turns._free_at = math.inf
+        # Whoever has nothing to hand out has no need of a rest.
+        await until(lambda: channel._is_idle)
+        (member,) = channel._members
+        taken, take = [], member.take
+        member.take = lambda responses: taken.append(len(responses)) or take(responses)  # type: ignore[func-returns-value]
+        for cents in (2, 3, 4):
+            await capital.amount(source_id, cents, "2025-01-02")
+        assert taken == []
+        channel._turns._free_at = 0.0
+        seen = [(await session.next())["capitalChanged"]["entry"]["availableCents"] for _ in range(3)]
+    assert (seen, taken) == (["2", "3", "4"], [3])
