@@ -18,9 +18,10 @@ from api.graphql.committed import ShowEvent, show_event
 from api.graphql.context import Context, SignedIn
 from api.graphql.subscriptions import Following
 from api.http.documents import Document, Operation
+from api.http.error_answers import format_error
 from api.http.live.channels import Answering, Channels, Take
 from api.http.live.sharing import Sharing, what_answers_depend_on
-from api.http.operations import Operations, failed, format_error
+from api.http.operations import Operations, failed
 from api.http.reports import count_errors, report
 from api.http.requests import GraphQLRequest
 from api.reads.compiled.plans import OperationPlans
@@ -60,7 +61,7 @@ class Answers:
         self.following = 0
         """How many subscriptions follow a log just now."""
         self._sharing: Sharing[Response] = Sharing()
-        self._channels: Channels[Response] = Channels()
+        self._channels: Channels[Response] = Channels(lambda: operations.writes_under_way)
         # An event goes to all who follow at once: they must leave connections to those who ask something else.
         self._places = asyncio.Semaphore(max(1, operations.database.limits.read_connections_max // 2))
 

@@ -3,8 +3,8 @@
 A reader of its own for each of a thousand subscribers, woken for each event, takes longer than all else that an event
 costs. So each waits in a channel while it keeps up, and goes on by itself, from its own cursor, when it does not.
 
-Handing out takes at most a part of the process's time, so that a thousand subscribers do not keep those waiting who
-write: where there is more to hand out than goes into that, what happens meanwhile goes out together.
+While many write, handing out takes at most a part of the process's time, so that a thousand subscribers do not keep
+them waiting: where there is more to hand out than goes into that, what happens meanwhile goes out together.
 """
 
 import asyncio
@@ -21,9 +21,11 @@ from api.reads.live.positions import Entry
 AT_ONCE = 100
 """To how many is handed before others have their turn."""
 SHARE_MAX = 1 / 8
-"""The part of the process's time that handing out takes at most, where there is something else to do."""
-IDLE_SECONDS = 0.0001
-"""A turn of the event loop that takes less than this had nothing else to do."""
+"""The part of the process's time that handing out takes at most, while many write."""
+WRITES_MIN = 5
+"""So many writes under way at once are many: each waits for the others already."""
+LOOK_SECONDS = 0.002
+"""How often it is looked whether they still are."""
 
 logger = structlog.get_logger(__name__)
 
@@ -53,9 +55,9 @@ class Answering(Generic[R]):
 class Channels(Generic[R]):
     """The channels of a process, by what those in one have in common: what they ask, and of which log."""
 
-    def __init__(self) -> None:
+    def __init__(self, writes_under_way: Callable[[], int]) -> None:
         self._open: dict[Hashable, _Channel[R]] = {}
-        self._turns = _Turns()
+        self._turns = _Turns(writes_under_way)
 
     async def attend(self, key: Hashable, follower: Follower, answering: Answering[R], take: Take[R]) -> R | None:
         """Has ``take`` be given what happens, as long as the follower keeps up, whose cursor moves along.
@@ -71,24 +73,19 @@ class Channels(Generic[R]):
 
 
 class _Turns:
-    """When handing out may begin again: after each time comes a rest, in which others have their share."""
+    """When handing out may begin again: where many write, each time is followed by a rest in which they have theirs."""
 
-    def __init__(self) -> None:
+    def __init__(self, writes_under_way: Callable[[], int]) -> None:
+        self._writes_under_way = writes_under_way
         self._free_at = 0.0
-        self._waiting = asyncio.Lock()
 
     def is_free(self) -> bool:
         """Whether anybody may begin just now."""
-        return time.perf_counter() >= self._free_at
+        return time.perf_counter() >= self._free_at or self._writes_under_way() < WRITES_MIN
 
     async def rest(self) -> None:
-        """Lets others go first: until they have had their share, or have nothing to do. One after the other."""
-        async with self._waiting:
-            while not self.is_free():
-                began = time.perf_counter()
-                await asyncio.sleep(0)
-                if time.perf_counter() - began < IDLE_SECONDS:
-                    self._free_at = 0.0
+        """Waits for a turn, which somebody else may have taken by then."""
+        await asyncio.sleep(min(LOOK_SECONDS, max(0.0, self._free_at - time.perf_counter())))
 
     def took(self, seconds: float) -> None:
         """Notes how much of the processor's time handing out has taken."""
