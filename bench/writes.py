@@ -277,7 +277,9 @@ def _render(cases: Sequence[Case], samples: dict[tuple[str, str], list[Sample]],
                 report.markdown(head, rows),
                 f"A preview of 1,000 companies takes {large.p50 / small.p50:.1f} times as long as one of 50"
                 f" ({large.p95 / small.p95:.1f} times at p95); the goal is at most 25 times. Every request proposes a"
-                " new amount for each company, over one connection; commits have a key and a reason.",
+                " new amount for each company, over one connection; commits have a key and a reason. By hand the end of"
+                " a preview's transaction is waited for, by this server it is not; it reads after a commit what it"
+                " shows, and by hand that is made of what was written.",
             ]
         )
         + "\n"

@@ -85,10 +85,15 @@ def user_error(problem: Problem) -> UserError:
 def given(value: Any) -> dict[str, Any]:
     """The fields of an input that the caller gave, without the key: enums by name, inputs within as dictionaries."""
     return {
-        field.name: _plain(getattr(value, field.name))
-        for field in fields(value)
-        if field.name != "idempotency_key" and getattr(value, field.name) is not strawberry.UNSET
+        name: _plain(one)
+        for name in _names(cast("Hashable", type(value)))
+        if (one := getattr(value, name)) is not strawberry.UNSET
     }
+
+
+@cache
+def _names(input_type: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(input_type) if field.name != "idempotency_key")
 
 
 def _plain(value: Any) -> Any:

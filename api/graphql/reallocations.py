@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 from strawberry.types.arguments import InputContext
 from strawberry.types.base import get_object_definition
+from strawberry.utils.str_converters import to_snake_case
 
 from api import tables
 from api.domain import reallocation as rules
@@ -24,6 +25,8 @@ from api.graphql.organizations import User
 from api.graphql.scalars import BigInt
 from api.reads import global_ids
 from api.services import reallocations
+
+T = TypeVar("T")
 
 DeltaStatus = describe(
     rules.DeltaStatus,
@@ -157,18 +160,6 @@ class ReallocationProposalInput:
     )
 
 
-def _proposal(type_: type[ReallocationProposalInput], given: Mapping[str, Any], _context: InputContext) -> Any:
-    return type_(
-        company_id=given["companyId"],
-        planned_reserves_cents=given["plannedReservesCents"],
-        allocation_cap_cents=given.get("allocationCapCents"),
-    )
-
-
-# There may be a thousand, and Strawberry would work out the types and names of their fields for each of them.
-get_object_definition(ReallocationProposalInput, strict=True).from_input = _proposal
-
-
 @strawberry.input(description="A reallocation to preview.")
 class PreviewReallocationInput:
     """A reallocation to preview."""
@@ -187,6 +178,23 @@ class CommitReallocationInput:
     proposals: list[ReallocationProposalInput] = strawberry.field(description="1 to 1000 proposals.")
     reason: str | None = strawberry.field(default=None, description="Why; at most 1000 characters.")
     idempotency_key: str | None = strawberry.field(default=None, description="1 to 128 characters; see the README.")
+
+
+def _input(type_: type[T], given: Mapping[str, Any], _context: InputContext) -> T:
+    """An input with proposals. There may be a thousand; Strawberry works out the types of all fields for each."""
+    proposals = [
+        ReallocationProposalInput(
+            company_id=one["companyId"],
+            planned_reserves_cents=one["plannedReservesCents"],
+            allocation_cap_cents=one.get("allocationCapCents"),
+        )
+        for one in given["proposals"]
+    ]
+    return type_(**{to_snake_case(name): value for name, value in given.items()} | {"proposals": proposals})
+
+
+for _type in (PreviewReallocationInput, CommitReallocationInput):
+    get_object_definition(_type, strict=True).from_input = _input
 
 
 @strawberry.type(description="The previewed reallocation; nothing was written.")

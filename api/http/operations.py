@@ -194,7 +194,8 @@ class Operations:
         except Exception as error:
             return failed(error, asked.context.request_id)
         finally:
-            await asked.context.close()
+            # What is left to end has only read: nobody waits for that.
+            self._finish_later(asked.context.close())
 
     def _finish_later(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.ensure_future(work)
@@ -224,7 +225,6 @@ class Operations:
     async def _run_resolvers(self, asked: _Asked) -> Result:
         request, context, operation = asked.request, asked.context, asked.operation.plans.operation
         node: Any = asked.document.node
-        outcome: Any
         if asked.variables is not None:
             outcome = TransientExecutor.of_coerced(
                 self.schema, node, operation, asked.variables, context, hides_suggestions=self.hides_suggestions

@@ -52,3 +52,36 @@ async def test_fault_within_a_plain_list_is_told_in_its_place(fund: Fund, monkey
     values = {"fundId": fund.fund_id, "expectedVersion": 3, "proposals": [proposal(fund.a, 1500)]}
     answer = await fund.server.execute(ASKED, {"input": values})
     assert answer.body["errors"][0]["path"] == ["previewReallocation", "preview", "deltas", 1, "deltaRatio"]
+
+
+TWICE = """
+mutation ($input: PreviewReallocationInput!, $change: UpdatePortfolioCompanyInput!) {
+  before: previewReallocation(input: $input) { ...Shown }
+  updatePortfolioCompany(input: $change) { userErrors { code } }
+  after: previewReallocation(input: $input) { ...Shown }
+}
+fragment Shown on PreviewReallocationPayload { preview { deltas { company { name } } } }
+"""
+
+
+async def test_companies_of_a_preview_are_read_once_and_anew_for_the_next(fund: Fund) -> None:
+    values = {"fundId": fund.fund_id, "expectedVersion": 3, "proposals": [proposal(fund.a, 1500)]}
+    change = {"id": fund.a, "expectedVersion": 1, "name": "Renamed"}
+    answer = await fund.server.execute(TWICE, {"input": values, "change": change}, debug=True)
+    assert answer.data["updatePortfolioCompany"] == {"userErrors": []}
+    names = [[one["company"]["name"] for one in answer.data[key]["preview"]["deltas"]] for key in ("before", "after")]
+    assert names == [["A", "B"], ["Renamed", "B"]]
+    read = [sql for sql in answer.statements if "FROM portfolio_companies" in sql]
+    # Once for each preview, and the changed company.
+    assert len(read) == 3
+
+
+async def test_columns_that_a_preview_has_not_read_are_read(fund: Fund) -> None:
+    asked = ASKED.replace("deltaRatio }", "company2: company { name sector version } }")
+    values = {"fundId": fund.fund_id, "expectedVersion": 3, "proposals": [proposal(fund.a, 1500)]}
+    answer = await fund.server.execute(asked, {"input": values})
+    deltas = answer.data["previewReallocation"]["preview"]["deltas"]
+    assert [one["company2"] for one in deltas] == [
+        {"name": "A", "sector": None, "version": "1"},
+        {"name": "B", "sector": None, "version": "1"},
+    ]
