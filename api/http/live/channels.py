@@ -20,12 +20,14 @@ from api.reads.live.positions import Entry
 
 AT_ONCE = 100
 """To how many is handed before others have their turn."""
-SHARE_MAX = 1 / 8
+SHARE_MAX = 1 / 12
 """The part of the process's time that handing out takes at most, while many write."""
 WRITES_MIN = 5
-"""So many writes under way at once are many: each waits for the others already."""
+"""So many writes under way at once are many, where they remain so: each waits for the others already."""
+BURST_SECONDS_MAX = 0.25
+"""For how long many may be no more than a burst, which is best handed out at once."""
 LOOK_SECONDS = 0.002
-"""How often it is looked whether they still are."""
+"""How often it is looked whether there are fewer."""
 
 logger = structlog.get_logger(__name__)
 
@@ -73,19 +75,29 @@ class Channels(Generic[R]):
 
 
 class _Turns:
-    """When handing out may begin again: where many write, each time is followed by a rest in which they have theirs."""
+    """When handing out may begin again: while many write, each time is followed by a rest in which they have theirs."""
 
     def __init__(self, writes_under_way: Callable[[], int]) -> None:
         self._writes_under_way = writes_under_way
+        self._many_since: float | None = None
         self._free_at = 0.0
+        self._waiting = asyncio.Lock()
 
     def is_free(self) -> bool:
         """Whether anybody may begin just now."""
-        return time.perf_counter() >= self._free_at or self._writes_under_way() < WRITES_MIN
+        now = time.perf_counter()
+        if self._writes_under_way() < WRITES_MIN:
+            self._many_since = None
+        elif self._many_since is None:
+            self._many_since = now
+        is_burst = self._many_since is None or now < self._many_since + BURST_SECONDS_MAX
+        return is_burst or now >= self._free_at
 
     async def rest(self) -> None:
-        """Waits for a turn, which somebody else may have taken by then."""
-        await asyncio.sleep(min(LOOK_SECONDS, max(0.0, self._free_at - time.perf_counter())))
+        """Waits for a turn, one after the other."""
+        async with self._waiting:
+            while not self.is_free():
+                await asyncio.sleep(LOOK_SECONDS)
 
     def took(self, seconds: float) -> None:
         """Notes how much of the processor's time handing out has taken."""

@@ -176,6 +176,7 @@ async def test_slow_reader_goes_on_by_itself_and_comes_back(live: LiveServer, as
 
 async def test_what_happens_in_a_rest_goes_out_together(live: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels, "WRITES_MIN", 0)
+    monkeypatch.setattr(channels, "BURST_SECONDS_MAX", 0)
     capital = Capital(live.server)
     source_id = await capital.add("Loan", "0.05", 100, "2025-01-01")
     async with live.session(Role.VIEWER) as session:
