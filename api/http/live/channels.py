@@ -96,7 +96,7 @@ class _Turns:
     async def rest(self) -> None:
         """Waits for a turn, one after the other."""
         async with self._waiting:
-            while not self.is_free():
+            while not self.is_free():  # noqa: ASYNC110 - writes tell nobody when they are few
                 await asyncio.sleep(LOOK_SECONDS)
 
     def took(self, seconds: float) -> None:
