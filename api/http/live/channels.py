@@ -20,7 +20,7 @@ from api.reads.live.positions import Entry
 
 AT_ONCE = 100
 """To how many is handed before others have their turn."""
-SHARE_MAX = 1 / 12
+SHARE_MAX = 1 / 16
 """The part of the process's time that handing out takes at most, while many write."""
 WRITES_MIN = 5
 """So many writes under way at once are many, where they remain so: each waits for the others already."""
