@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from api.errors import Problem, RateLimited, invalid
 LENGTH_MIN = 8
 LENGTH_MAX = 200
 NICENESS = 10
+RESTS = 1.0
+"""How long a thread rests between two passwords, for each second that it worked: others want the processor, too."""
 NETWORK_SHARE = 0.5
 """How much of the places the attempts from one client network may hold."""
 
@@ -42,6 +45,7 @@ class Passwords:
         self._places_of_one_max = max(1, int(self._places_max * NETWORK_SHARE))
         self._places: Counter[str] = Counter()
         self._executor = ThreadPoolExecutor(threads, "passwords", initializer=_give_way)
+        self._rests = threading.local()
         self._decoy: str | None = None
 
     def close(self) -> None:
@@ -87,7 +91,18 @@ class Passwords:
             return False
 
     async def _apart(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._after_rest, work)
+
+    def _after_rest(self, work: Callable[[], T]) -> T:
+        """Rests before and not after it works: whoever comes alone waits for nothing."""
+        rest = self._rests
+        time.sleep(max(0.0, getattr(rest, "until", 0.0) - time.monotonic()))
+        started = time.monotonic()
+        try:
+            return work()
+        finally:
+            ended = time.monotonic()
+            rest.until = ended + (ended - started) * RESTS
 
 
 def _normal(password: str) -> str:

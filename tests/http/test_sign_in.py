@@ -1,6 +1,7 @@
 """Signing in: what opens, what does not and is not told apart, and how failing is bounded without harm to others."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,17 @@ async def test_full_queue_refuses_at_once_and_writes_nothing(narrow: RunningServ
     assert len(refused) + len(await failures(narrow)) == 30
     assert len(refused) >= 20
     assert await narrow.owner.fetchval("SELECT count(*) FROM sign_in_throttles") == 30 - len(refused)
+
+
+async def test_passwords_leave_the_processor_to_others_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
+    passwords = Passwords(memory_kib=1024, iterations=1, threads=1, queue_max=3)
+    for _ in range(3):
+        await passwords.hash(PASSWORD)
+    passwords.close()
+    assert rests[0] == 0
+    assert all(rest > 0 for rest in rests[1:])
 
 
 async def test_one_network_leaves_places_to_the_others() -> None:
