@@ -47,7 +47,7 @@ class TransientExecutor(IncrementalExecutor):
     ) -> Self:
         """What ``build`` makes for an operation of a validated document, whose variables are there, coerced.
 
-        Coercing a thousand proposals once more takes as long as planning them.
+        They were coerced for the cost; to do it once more is a good part of what a long input costs.
         """
         fragments = {
             definition.name.value: definition
