@@ -23,7 +23,7 @@ import typer
 from api.db.pools import Database, PoolLimits
 from api.http.app import COLLECTED_AFTER
 from api.services.commands import Writer
-from api.services.snapshot_calculation import COMPANIES, FINGERPRINT, SAME, Calculator, calculate_next
+from api.services.snapshot_calculation import COMPANIES, FUND, KNOWN, Calculator, calculate_next
 from bench import report
 from bench.database import BenchDatabase, filled_database
 
@@ -128,7 +128,7 @@ async def _measure(database: BenchDatabase, rounds: int) -> Times:
             raise RuntimeError("The statement does not read what there is.")
         return milliseconds
 
-    before = ((FINGERPRINT, ()), (SAME, (bytes(32),)))
+    before = ((FUND, ()), (KNOWN, (bytes(16),)))
     # The first two warm up.
     for number in range(-2, rounds):
         await owner.execute(_CHANGE, fund_id)
