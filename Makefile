@@ -78,7 +78,7 @@ bench-capital: $(VENV)/.installed-dev
 bench-live: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.live $(ARGS)
 
-# A snapshot of a large fund beside the SQL that reads it; writes bench/SNAPSHOTS.md, fails above three times that.
+# A snapshot of a large fund beside the statement that reads it; writes bench/SNAPSHOTS.md, fails above three times that.
 bench-snapshots: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.snapshots $(ARGS)
 

@@ -183,8 +183,8 @@ def test_concentration_is_that_of_exact_fractions(amounts: list[int]) -> None:
 
 def test_hashes_differ_in_every_part() -> None:
     for half, parts in ((companies_hash, [1, "USD", 2, 3]), (lots_hash, [4, 5])):
-        digests = {half(*parts)}  # type: ignore[operator]
+        digests = {half(*parts)}
         for index in range(len(parts)):
-            digests.add(half(*(*parts[:index], "11", *parts[index + 1 :])))  # type: ignore[operator]
+            digests.add(half(*(*parts[:index], "11", *parts[index + 1 :])))
         assert len(digests) == len(parts) + 1
         assert {len(digest) for digest in digests} == {16}
