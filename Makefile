@@ -82,7 +82,7 @@ bench-live: $(VENV)/.installed-dev
 bench-writes: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.writes $(ARGS)
 
-# A snapshot of a large fund beside the SQL that reads it; writes bench/SNAPSHOTS.md, fails above three times that.
+# A snapshot of a large fund beside the statement that reads it; writes bench/SNAPSHOTS.md, fails above three times that.
 bench-snapshots: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.snapshots $(ARGS)
 

@@ -1,9 +1,9 @@
 """`python -m bench.snapshots`: a snapshot of a large fund beside the SQL alone that reads the fund.
 
 All by turns, on one database: the SQL that a snapshot reads by, in a hand-written transaction; of that the one
-statement that reads companies and the sums of their lots, by itself; a snapshot of a fund that has changed, from the
-claim to the commit of its metrics; and one of a fund that has not. Writes SNAPSHOTS.md; fails where a snapshot costs
-more than RATIO_MAX times the SQL.
+statement that reads companies and the sums of their lots, by itself; snapshots of a fund of which a company has
+changed, of which only a lot has, and of which nothing has, from the claim to the commit of its metrics. Writes
+SNAPSHOTS.md; fails where a snapshot costs more than RATIO_MAX times the one statement.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ import typer
 from api.db.pools import Database, PoolLimits
 from api.http.app import COLLECTED_AFTER
 from api.services.commands import Writer
-from api.services.snapshot_calculation import COMPANIES, FINGERPRINT, SAME, Calculator, calculate_next
+from api.services.snapshot_calculation import COMPANIES, FUND, KNOWN, Calculator, calculate_next
 from bench import report
 from bench.database import BenchDatabase, filled_database
 
@@ -53,9 +53,14 @@ SELECT $1, company_id, id, (ARRAY['INITIAL', 'FOLLOW_ON', 'SECONDARY'])[number %
 FROM generate_series(1, $3::int) AS number, investments WHERE fund_id = $2 ORDER BY number, id
 """
 _ASK = "INSERT INTO forecast_snapshots (organization_id, fund_id, name) VALUES ($1, $2, 'Snapshot')"
-_CHANGE = """
+_CHANGE_COMPANY = """
 UPDATE portfolio_companies SET version = version + 1, realized_cents = realized_cents + 1
 WHERE id = (SELECT min(id) FROM portfolio_companies WHERE fund_id = $1)
+"""
+_CHANGE_LOT = """
+UPDATE investment_lots SET version = version + 1
+WHERE id = (SELECT min(lot.id) FROM investment_lots AS lot
+  JOIN portfolio_companies AS company ON company.id = lot.company_id WHERE fund_id = $1)
 """
 
 
@@ -66,6 +71,7 @@ class Times:
     statement: list[float] = field(default_factory=list)
     sql: list[float] = field(default_factory=list)
     changed: list[float] = field(default_factory=list)
+    changed_lot: list[float] = field(default_factory=list)
     unchanged: list[float] = field(default_factory=list)
 
 
@@ -80,7 +86,8 @@ def main(
         with filled_database(Path(directory) / "state", ("bench",), _load) as database:
             times = asyncio.run(_measure(database, rounds))
             version = database.version
-    ratio = statistics.median(times.changed) / statistics.median(times.sql)
+    dearest = max(statistics.median(times.changed), statistics.median(times.changed_lot))
+    ratio = dearest / statistics.median(times.statement)
     text = _render(times, ratio, version, rounds)
     output.write_text(text)
     typer.echo(text)
@@ -108,7 +115,9 @@ async def _measure(database: BenchDatabase, rounds: int) -> Times:
     gc.freeze()
     gc.set_threshold(*COLLECTED_AFTER)
 
-    async def snapshot() -> float:
+    async def snapshot(change: str | None = None) -> float:
+        if change is not None:
+            await owner.execute(change, fund_id)
         await owner.execute(_ASK, organization_id, fund_id)
         started = time.perf_counter()
         await calculate_next(calculator, organization_id)
@@ -128,17 +137,16 @@ async def _measure(database: BenchDatabase, rounds: int) -> Times:
             raise RuntimeError("The statement does not read what there is.")
         return milliseconds
 
-    before = ((FINGERPRINT, ()), (SAME, (bytes(32),)))
+    before = ((FUND, ()), (KNOWN, (bytes(16),)))
     # The first two warm up.
     for number in range(-2, rounds):
-        await owner.execute(_CHANGE, fund_id)
         if number % 2:
-            one = (await sql(), await sql(*before), await snapshot(), await snapshot())
-        else:
-            changed, unchanged = await snapshot(), await snapshot()
-            one = (await sql(), await sql(*before), changed, unchanged)
-        kinds = (times.statement, times.sql, times.changed, times.unchanged)
-        for samples, milliseconds in zip(kinds, one, strict=True) if number >= 0 else ():
+            alone = (await sql(), await sql(*before))
+        snapshots = (await snapshot(_CHANGE_COMPANY), await snapshot(_CHANGE_LOT), await snapshot())
+        if not number % 2:
+            alone = (await sql(), await sql(*before))
+        kinds = (times.statement, times.sql, times.changed, times.changed_lot, times.unchanged)
+        for samples, milliseconds in zip(kinds, (*alone, *snapshots), strict=True) if number >= 0 else ():
             samples.append(milliseconds)
     statuses = await owner.fetch("SELECT DISTINCT status, metrics ->> 'copiedFrom' IS NULL FROM forecast_snapshots")
     if sorted(tuple(row) for row in statuses) != [("COMPLETE", False), ("COMPLETE", True)]:
@@ -148,7 +156,7 @@ async def _measure(database: BenchDatabase, rounds: int) -> Times:
 
 
 def _render(times: Times, ratio: float, postgresql: str, rounds: int) -> str:
-    median = statistics.median(times.sql)
+    median = statistics.median(times.statement)
     rows = [
         [
             name,
@@ -157,10 +165,11 @@ def _render(times: Times, ratio: float, postgresql: str, rounds: int) -> str:
             f"{statistics.median(samples) / median:.2f} x",
         ]
         for name, samples in (
-            ("the SQL that a snapshot reads by, alone", times.sql),
-            ("of that, the statement that reads companies and lots", times.statement),
-            ("a snapshot of a fund that has changed", times.changed),
-            ("a snapshot of a fund that has not", times.unchanged),
+            ("the statement that reads companies and lots, alone", times.statement),
+            ("all the SQL that a snapshot reads by where a company has changed, alone", times.sql),
+            ("a snapshot of a fund of which a company has changed", times.changed),
+            ("of which only a lot has changed", times.changed_lot),
+            ("of which nothing has changed", times.unchanged),
         )
     ]
     goal = "kept" if ratio <= RATIO_MAX else "missed"
@@ -172,9 +181,9 @@ def _render(times: Times, ratio: float, postgresql: str, rounds: int) -> str:
                 report.markdown(["", "median", "p95", "ratio of medians"], rows),
                 "A snapshot is timed from its claim to the commit of its metrics: two transactions with their log, the"
                 " reading, the figures, and the metrics as JSON. The SQL is the same, in a hand-written read-only"
-                " transaction, its rows received and left alone: whether the fund has changed, whether there is an"
-                " earlier snapshot to be copied, and its companies with the sums of their lots. The goal: at most"
-                f" {RATIO_MAX:g} x; {goal}.",
+                " transaction, its rows received and left alone: whether the fund's companies have changed, and they"
+                " with the sums of their lots. Where only a lot has changed, all lots are looked through for that"
+                f" first. The goal: a snapshot of a fund that has changed at most {RATIO_MAX:g} x; {goal}.",
             ]
         )
         + "\n"

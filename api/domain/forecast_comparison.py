@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from api.domain.moic import MoicReason
 from api.domain.money import change_ratio
 
 
@@ -45,10 +46,12 @@ class CentsChange:
 
 @dataclass(frozen=True, slots=True)
 class MultipleChange:
-    """A multiple in both snapshots; None where there is none."""
+    """A multiple in both snapshots; None where there is none, with why beside it where the company is there."""
 
     from_value: Decimal | None
     to_value: Decimal | None
+    from_reason: MoicReason | None = None
+    to_reason: MoicReason | None = None
 
     @property
     def delta(self) -> Decimal | None:
@@ -123,7 +126,7 @@ def _difference(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> Dif
         return CentsChange(_cents(a, group, name), _cents(b, group, name))
 
     def multiple(name: str) -> MultipleChange:
-        return MultipleChange(_multiple(a, name), _multiple(b, name))
+        return MultipleChange(_multiple(a, name), _multiple(b, name), _reason(a, name), _reason(b, name))
 
     return Difference(
         invested=cents("investedCents"),
@@ -145,3 +148,8 @@ def _cents(figures: Mapping[str, Any] | None, group: str | None, name: str) -> i
 def _multiple(figures: Mapping[str, Any] | None, name: str) -> Decimal | None:
     value = None if figures is None else figures["moic"][name]
     return None if value is None else Decimal(value)
+
+
+def _reason(figures: Mapping[str, Any] | None, name: str) -> MoicReason | None:
+    reason = None if figures is None else figures["moic"].get(f"{name}Reason")
+    return None if reason is None else MoicReason(reason)

@@ -5,12 +5,12 @@ and what is missing has a reason beside it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
-from api.domain.moic import MoicSet, Multiple, Position, company_moic, fund_moic
+from api.domain.moic import MoicSet, Position, company_moic, fund_moic
 from api.domain.money import ratio, total, within_limit
 from api.domain.reserve_ranking import ranking
 
@@ -27,8 +27,7 @@ class MetricReason(StrEnum):
     NOTHING_PLANNED = "NOTHING_PLANNED"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One company as a snapshot finds it; deployed reserves in cents."""
 
     id: int
@@ -39,32 +38,21 @@ class Source:
     lot_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What a fund's metrics rest on, without reading it: versions only go up, and no row is ever deleted.
+def companies_hash(fund_id: int, currency: str, company_count: int, company_versions: int) -> bytes:
+    """What a fund's metrics rest on but for lots, without reading it: 16 bytes, the first half of a source hash.
 
-    So two reads that agree in all of this have read the same.
+    Versions only go up, and no row is ever deleted: two reads that agree in count and sum of versions read the same.
     """
+    return _half_hash(FORMAT, fund_id, currency, company_count, company_versions)
 
-    fund_id: int
-    currency: str
-    company_count: int
-    company_versions: int
-    lot_count: int
-    lot_versions: int
 
-    def digest(self) -> bytes:
-        """SHA-256 of this and of how figures are worked out."""
-        parts = (
-            FORMAT,
-            self.fund_id,
-            self.currency,
-            self.company_count,
-            self.company_versions,
-            self.lot_count,
-            self.lot_versions,
-        )
-        return hashlib.sha256(" ".join(str(part) for part in parts).encode()).digest()
+def lots_hash(lot_count: int, lot_versions: int) -> bytes:
+    """The same of the fund's lots: the second half."""
+    return _half_hash(lot_count, lot_versions)
+
+
+def _half_hash(*parts: object) -> bytes:
+    return hashlib.sha256(" ".join(str(part) for part in parts).encode()).digest()[:16]
 
 
 def metrics(currency: str, companies: Sequence[Source]) -> Metrics:
@@ -92,8 +80,7 @@ def metrics(currency: str, companies: Sequence[Source]) -> Metrics:
         },
         "ranking": [{"rank": place.rank, "companyId": place.company_id} for place in ranked],
         "companies": [
-            _company(company, ranks.get(company.id))
-            | {"valuationShare": _text(valuations.of(index)), "plannedReservesShare": _text(reserves.of(index))}
+            _company(company, ranks.get(company.id), valuations.of(index), reserves.of(index))
             for index, company in enumerate(companies)
         ],
     }
@@ -121,7 +108,9 @@ def _totals(companies: Sequence[Source]) -> dict[str, object]:
     }
 
 
-def _company(company: Source, rank: int | None) -> dict[str, object]:
+def _company(
+    company: Source, rank: int | None, valuation_share: Decimal | None, planned_share: Decimal | None
+) -> dict[str, object]:
     position = company.position
     return {
         "companyId": company.id,
@@ -134,23 +123,22 @@ def _company(company: Source, rank: int | None) -> dict[str, object]:
         "moic": _moic(company_moic(position)),
         "reserves": _reserves(position.planned_reserves_cents, company.deployed_cents),
         "reserveRank": rank,
+        "valuationShare": _text(valuation_share),
+        "plannedReservesShare": _text(planned_share),
     }
 
 
 def _moic(found: MoicSet) -> dict[str, object]:
-    figures: Iterable[tuple[str, Multiple]] = (
-        ("current", found.current),
-        ("onInitial", found.on_initial),
-        ("onFollowOn", found.on_follow_on),
-        ("exit", found.exit),
-        ("exitOnPlannedReserves", found.exit_on_planned_reserves),
-    )
     shown: dict[str, object] = {}
-    for name, multiple in figures:
-        shown[name] = _text(multiple.value)
-        if multiple.reason is not None:
-            shown[f"{name}Reason"] = multiple.reason.value
+    for name, (value, reason) in zip(_MULTIPLES, found, strict=True):
+        shown[name] = _text(value)
+        if reason is not None:
+            shown[f"{name}Reason"] = reason.value
     return shown
+
+
+_MULTIPLES = ("current", "onInitial", "onFollowOn", "exit", "exitOnPlannedReserves")
+"""The keys of a MoicSet's multiples, in its order."""
 
 
 def _reserves(planned: int, deployed: int) -> dict[str, object]:
@@ -189,8 +177,5 @@ def _concentration(companies: Sequence[Source], shares: _Shares, reason: MetricR
 
 
 def _text(value: Decimal | None) -> str | None:
-    """Plain notation without zeros at the end."""
-    if value is None:
-        return None
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    """Plain notation without zeros at the end, of a value to six decimals, which ``str`` always writes so."""
+    return None if value is None else str(value).rstrip("0").rstrip(".")

@@ -10,7 +10,6 @@ over cost, whatever prices the lots were bought at.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from typing import NamedTuple
 from api.domain.money import RATIO_PLACES
 
 EXACTLY = Context(prec=150, rounding=ROUND_HALF_EVEN)
-"""More digits than any product of amounts, shares and sums of them has, so that these are exact."""
+"""More digits than any product of amounts, shares and sums of them has, so that these are exact. Takes ints as well."""
 
 
 class MoicReason(StrEnum):
@@ -33,16 +32,14 @@ class MoicReason(StrEnum):
     INCOMPLETE = "INCOMPLETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Purchased:
+class Purchased(NamedTuple):
     """Lots of one kind: how many shares, and the sum of price x shares in cents. The mean price is paid / shares."""
 
     shares: Decimal = Decimal(0)
     paid_cents: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """What a company's multiples rest on: amounts in cents, multiples and probabilities as decimals, its lots.
 
     ``shares`` are those of all lots, whatever their type; ``is_active``: still held.
@@ -124,9 +121,8 @@ def fund_moic(companies: Sequence[Position]) -> MoicSet:
 
 def expected_exit(company: Position) -> Decimal | None:
     """The exit multiple x its probability, exactly; None where either is not known."""
-    if company.exit_moic is None or company.exit_probability is None:
-        return None
-    return EXACTLY.multiply(company.exit_moic, company.exit_probability)
+    exit_moic, probability = company.exit_moic, company.exit_probability
+    return None if exit_moic is None or probability is None else EXACTLY.multiply(exit_moic, probability)
 
 
 def exit_on_planned_reserves(company: Position) -> Multiple:
@@ -143,19 +139,19 @@ def _on_lots(company: Position, bought: Purchased) -> Multiple:
     """What the shares of some lots are worth now, over what was paid for them."""
     if not bought.shares:
         return Multiple(None, MoicReason.NO_LOTS)
-    worth = EXACTLY.multiply(Decimal(company.current_valuation_cents), bought.shares)
+    worth = EXACTLY.multiply(company.current_valuation_cents, bought.shares)
     return _quotient(worth, EXACTLY.multiply(company.shares, bought.paid_cents), MoicReason.NOTHING_PAID)
 
 
 def _on_lots_of_all(lots: Iterable[tuple[Position, Purchased]]) -> Multiple:
     """The same of several companies' lots together."""
+    add, multiply, divide = EXACTLY.add, EXACTLY.multiply, EXACTLY.divide
     worth = paid = Decimal(0)
     reason = MoicReason.NO_LOTS
-    for company, bought in lots:
-        if bought.shares:
-            value = EXACTLY.multiply(Decimal(company.current_valuation_cents), bought.shares)
-            worth = EXACTLY.add(worth, EXACTLY.divide(value, company.shares))
-            paid = EXACTLY.add(paid, bought.paid_cents)
+    for company, (shares, paid_cents) in lots:
+        if shares:
+            worth = add(worth, divide(multiply(company.current_valuation_cents, shares), company.shares))
+            paid = add(paid, paid_cents)
             reason = MoicReason.NOTHING_PAID
     return _quotient(worth, paid, reason)
 
@@ -170,7 +166,7 @@ def _weighed(figures: Sequence[tuple[int, Decimal | None, MoicReason]], nothing:
         return Multiple(None, weighing[0][2])
     total = Decimal(0)
     for weight, figure in known:
-        total = EXACTLY.add(total, EXACTLY.multiply(Decimal(weight), figure))
+        total = EXACTLY.add(total, EXACTLY.multiply(weight, figure))
     reason = MoicReason.INCOMPLETE if len(known) < len(weighing) else None
     return Multiple(_quotient(total, sum(weight for weight, _ in known), nothing).value, reason)
 
@@ -178,7 +174,7 @@ def _weighed(figures: Sequence[tuple[int, Decimal | None, MoicReason]], nothing:
 def _quotient(numerator: Decimal | int, denominator: Decimal | int, reason: MoicReason) -> Multiple:
     if not denominator:
         return Multiple(None, reason)
-    return _known(EXACTLY.divide(Decimal(numerator), Decimal(denominator)))
+    return Multiple(EXACTLY.quantize(EXACTLY.divide(numerator, denominator), RATIO_PLACES))
 
 
 def _known(value: Decimal) -> Multiple:

@@ -19,7 +19,7 @@ _RATIOS = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 def ratio(numerator: int, denominator: int) -> Decimal:
     """``numerator / denominator`` to six decimals, half to even; the denominator must not be 0."""
-    return _RATIOS.quantize(_RATIOS.divide(Decimal(numerator), Decimal(denominator)), RATIO_PLACES)
+    return _RATIOS.quantize(_RATIOS.divide(numerator, denominator), RATIO_PLACES)
 
 
 def ratio_or_none(numerator: int | None, denominator: int | None) -> Decimal | None:

@@ -14,6 +14,7 @@ from api.graphql.context import Info
 from api.graphql.declare import attribute_edge
 from api.graphql.enums import describe
 from api.graphql.forecasts import ForecastSnapshot
+from api.graphql.moic import GraphQLMoicReason
 from api.reads import global_ids
 from api.reads.declarations import Record
 from api.reads.proposals import proposals
@@ -69,7 +70,13 @@ class DecimalDifference:
     """A multiple in two snapshots."""
 
     from_value: Decimal | None = strawberry.field(description="In the first.")
+    from_reason: GraphQLMoicReason | None = strawberry.field(
+        description="Why it is missing, or incomplete, in the first; null where that has not got the company."
+    )
     to_value: Decimal | None = strawberry.field(description="In the second.")
+    to_reason: GraphQLMoicReason | None = strawberry.field(
+        description="Why it is missing, or incomplete, in the second; null where that has not got the company."
+    )
     delta: Decimal | None = strawberry.field(description="The change; null where one of them is.")
 
 
@@ -202,4 +209,10 @@ def _cents(change: rules.CentsChange) -> CentsDifference:
 
 
 def _multiple(change: rules.MultipleChange) -> DecimalDifference:
-    return DecimalDifference(from_value=change.from_value, to_value=change.to_value, delta=change.delta)
+    return DecimalDifference(
+        from_value=change.from_value,
+        from_reason=change.from_reason,
+        to_value=change.to_value,
+        to_reason=change.to_reason,
+        delta=change.delta,
+    )

@@ -24,7 +24,7 @@ GraphQLMoicReason = describe(
     {
         MoicReason.NOTHING_INVESTED: "Nothing was invested: there is nothing to divide by.",
         MoicReason.NO_LOTS: "There are no lots of this type.",
-        MoicReason.NOTHING_PAID: "Nothing was paid for the lots of this type: there is nothing to divide by.",
+        MoicReason.NOTHING_PAID: "The lots of this type were bought at a price of 0: there is nothing to divide by.",
         MoicReason.NO_EXIT_MOIC: "No exit multiple is expected of the company.",
         MoicReason.NO_EXIT_PROBABILITY: "The exit multiple has no probability.",
         MoicReason.NOTHING_PLANNED: "No reserves are planned: there is nothing to weigh by. In metrics of funds alone.",

@@ -39,14 +39,17 @@ MUTATION_PRICE = 10
 COUNT_PRICE = 1
 VERIFICATION_PRICE = 1_000
 CAPITAL_PRICE = 100
+METRICS_PRICE = 100
+"""A snapshot's metrics hold as many companies as its fund does, whatever is asked for."""
 FIELD_PRICES = {
+    ("ForecastSnapshot", "metrics"): METRICS_PRICE,
     ("Query", "auditVerification"): VERIFICATION_PRICE,
     ("Query", "capitalState"): CAPITAL_PRICE,
     ("Query", "wacc"): CAPITAL_PRICE,
     ("Query", "waccAverage"): CAPITAL_PRICE,
     ("Query", "waccTrend"): CAPITAL_PRICE,
 }
-"""What a field costs beside the objects that it holds, because of what it looks through."""
+"""What a field costs beside the objects that it holds, because of what it looks through or brings along."""
 VARIANTS_MAX = 16
 """For how many combinations of @skip and @include variables an operation's sums are kept."""
 
@@ -141,7 +144,7 @@ class _Pricer:
         definition = parent.fields[name]
         named = get_named_type(definition.type)
         if is_leaf_type(named):
-            return COUNT_PRICE if name == "totalCount" else 0
+            return COUNT_PRICE if name == "totalCount" else FIELD_PRICES.get((parent.name, name), 0)
         sets = [node.selection_set for node in nodes]
         own = FIELD_PRICES.get((parent.name, name), 0)
         is_list = is_list_type(get_nullable_type(definition.type))

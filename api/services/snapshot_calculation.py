@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from api.db.connections import LOST_CONNECTION
 from api.db.pools import Database, Snapshot
 from api.domain.access import Principal, Role
-from api.domain.forecasts import Fingerprint, Source, metrics
+from api.domain.forecasts import Source, companies_hash, lots_hash, metrics
 from api.domain.moic import Position, Purchased
 from api.errors import Refused, TryAgain
 from api.services import snapshot_states as states
@@ -40,20 +40,27 @@ _DUE = """
 SELECT organization_id, extract(epoch FROM min(next_attempt_at) - now())::float8 AS seconds
 FROM forecast_snapshots WHERE next_attempt_at IS NOT NULL GROUP BY organization_id ORDER BY min(next_attempt_at)
 """
-FINGERPRINT = """
-SELECT fund.currency, companies.*, lots.*
+FUND = """
+SELECT fund.currency, companies.*
 FROM funds AS fund
 CROSS JOIN LATERAL (
   SELECT count(*) AS company_count, coalesce(sum(version), 0)::bigint AS company_versions
   FROM portfolio_companies WHERE organization_id = $1 AND fund_id = $2
 ) AS companies
-CROSS JOIN LATERAL (
-  SELECT count(*) AS lot_count, coalesce(sum(lot.version), 0)::bigint AS lot_versions
-  FROM portfolio_companies AS company
-  JOIN investment_lots AS lot ON lot.organization_id = $1 AND lot.company_id = company.id
-  WHERE company.organization_id = $1 AND company.fund_id = $2
-) AS lots
 WHERE fund.organization_id = $1 AND fund.id = $2
+"""
+# Whether an earlier snapshot had the same companies; where none had, the lots need not be looked through.
+KNOWN = """
+SELECT EXISTS (
+  SELECT FROM forecast_snapshots
+  WHERE organization_id = $1 AND fund_id = $2 AND status = 'COMPLETE' AND substring(source_hash FOR 16) = $3
+) AS is_known
+"""
+LOTS = """
+SELECT count(*) AS lot_count, coalesce(sum(lot.version), 0)::bigint AS lot_versions
+FROM portfolio_companies AS company
+JOIN investment_lots AS lot ON lot.organization_id = $1 AND lot.company_id = company.id
+WHERE company.organization_id = $1 AND company.fund_id = $2
 """
 # The first with these metrics: later ones are copies.
 SAME = """
@@ -66,7 +73,7 @@ SELECT company.id, company.name, company.status, company.invested_cents, company
   company.deployed_reserves_cents, lots.*
 FROM portfolio_companies AS company
 LEFT JOIN (
-  SELECT lot.company_id, count(*) AS lot_count,
+  SELECT lot.company_id, count(*) AS lot_count, sum(lot.version)::bigint AS lot_versions,
     sum(shares_acquired) FILTER (WHERE lot_type = 'INITIAL') AS initial,
     sum(share_price_cents * shares_acquired) FILTER (WHERE lot_type = 'INITIAL') AS initial_paid,
     sum(shares_acquired) FILTER (WHERE lot_type = 'FOLLOW_ON') AS follow_on,
@@ -189,15 +196,22 @@ async def _calculate(snapshot: Snapshot, fund_id: int) -> Calculated:
     """The metrics of a fund, from one snapshot of the database; raises Refused where they cannot be."""
     try:
         organization_id = snapshot.organization_id
-        (found,) = await snapshot.fetch(FINGERPRINT, organization_id, fund_id)
-        source_hash = Fingerprint(fund_id, *found).digest()
-        (same,) = await snapshot.fetch(SAME, organization_id, fund_id, source_hash)
-        if same["id"] is not None:
-            return Calculated(source_hash, same_as=same["id"])
+        (fund,) = await snapshot.fetch(FUND, organization_id, fund_id)
+        of_companies = companies_hash(fund_id, *fund)
+        (earlier,) = await snapshot.fetch(KNOWN, organization_id, fund_id, of_companies)
+        if earlier["is_known"]:
+            (lots,) = await snapshot.fetch(LOTS, organization_id, fund_id)
+            source_hash = of_companies + lots_hash(*lots)
+            (same,) = await snapshot.fetch(SAME, organization_id, fund_id, source_hash)
+            if same["id"] is not None:
+                return Calculated(source_hash, same_as=same["id"])
         rows = await snapshot.fetch(COMPANIES, organization_id, fund_id)
     finally:
         await snapshot.close()
-    return Calculated(source_hash, await asyncio.to_thread(_metrics, found["currency"], rows))
+    source_hash = of_companies + lots_hash(
+        sum(row["lot_count"] or 0 for row in rows), sum(row["lot_versions"] or 0 for row in rows)
+    )
+    return Calculated(source_hash, await asyncio.to_thread(_metrics, fund["currency"], rows))
 
 
 def _metrics(currency: str, rows: Sequence[Any]) -> Any:

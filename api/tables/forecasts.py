@@ -27,7 +27,8 @@ class ForecastSnapshot(VersionedRow, table=True):
 
     ``next_attempt_at`` is when a worker may claim it: at once, after a failed attempt later, and while one is at it,
     when that one counts as lost; null once it is final. Each claim adds to ``attempts``, by which whoever was taken
-    for lost finds out. ``source_hash`` is of all that ``metrics`` were computed from.
+    for lost finds out. ``source_hash`` is of all that ``metrics`` were computed from: 16 bytes of the companies, 16 of
+    the lots. ``metrics`` are stored uncompressed.
     """
 
     __tablename__ = "forecast_snapshots"
@@ -70,7 +71,9 @@ class ForecastSnapshot(VersionedRow, table=True):
     name: str
     status: str = Field(default="PENDING", sa_column_kwargs={"server_default": text("'PENDING'")})
     snapshot_at: datetime = timestamp()
-    metrics: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    metrics: dict[str, Any] | None = Field(
+        default=None, sa_type=JSONB, sa_column_kwargs={"info": {"storage": "EXTERNAL"}}
+    )
     error: str | None = None
     source_hash: bytes | None = Field(default=None, sa_type=LargeBinary)
     attempts: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})

@@ -14,6 +14,7 @@ from graphql import (
 
 from api.domain.reallocation import PROPOSALS_MAX
 from api.graphql.schema import declared_fields, schema
+from api.http.cost import FIELD_PRICES
 from api.http.documents import Documents
 from api.http.list_sizes import GIVEN_MAX, INPUT_LISTS, LIST_SIZES, LISTS_AS_GIVEN
 from api.services.statements import STATEMENTS_MAX
@@ -111,3 +112,19 @@ def test_statements_cost_as_many_as_are_recorded() -> None:
 
 def test_exposure_costs_more_than_a_page() -> None:
     assert cost_of('{ portfolio(id: "x") { exposure(by: FUND) { label fund { name } } } }', {}) == 1 + 100 * 2
+
+
+def test_json_that_grows_with_what_a_firm_has_costs_as_much_as_a_list() -> None:
+    """What the log holds of one change is bounded by what a request may hold."""
+    found = {
+        (type_.name, name)
+        for type_ in schema()._schema.type_map.values()
+        if isinstance(type_, GraphQLObjectType)
+        for name, field in type_.fields.items()
+        if get_named_type(field.type).name == "JSON"
+    }
+    assert found - {("AuditEvent", "before"), ("AuditEvent", "after")} == {("ForecastSnapshot", "metrics")}
+    assert found & FIELD_PRICES.keys() == {("ForecastSnapshot", "metrics")}
+    page = '{ fund(id: "x") { snapshots(first: 7) { nodes { id metrics } } } }'
+    assert cost_of(page, {}) == 2 + 7 * (1 + 100)
+    assert cost_of(page.replace("metrics", ""), {}) == 2 + 7

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.domain.forecasts import Fingerprint, Source, metrics
+from api.domain.forecasts import Source, companies_hash, lots_hash, metrics
 from api.domain.moic import Position, Purchased
 from api.domain.money import CENTS_MAX
 from api.errors import ErrorCode, Refused
@@ -181,10 +181,10 @@ def test_concentration_is_that_of_exact_fractions(amounts: list[int]) -> None:
         assert abs(Fraction(company["valuationShare"]) - share) <= half
 
 
-def test_fingerprints_differ_in_every_part() -> None:
-    parts = [1, "USD", 2, 3, 4, 5]
-    digests = {Fingerprint(*parts).digest()}  # type: ignore[arg-type]
-    for index in range(len(parts)):
-        digests.add(Fingerprint(*(*parts[:index], "11", *parts[index + 1 :])).digest())  # type: ignore[arg-type]
-    assert len(digests) == len(parts) + 1
-    assert {len(digest) for digest in digests} == {32}
+def test_hashes_differ_in_every_part() -> None:
+    for half, parts in ((companies_hash, [1, "USD", 2, 3]), (lots_hash, [4, 5])):
+        digests = {half(*parts)}
+        for index in range(len(parts)):
+            digests.add(half(*(*parts[:index], "11", *parts[index + 1 :])))
+        assert len(digests) == len(parts) + 1
+        assert {len(digest) for digest in digests} == {16}

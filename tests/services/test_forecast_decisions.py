@@ -13,7 +13,7 @@ PROPOSE = "query ($id: ID!) { proposeReallocation(snapshotId: $id) { companyId p
 DIFFERENCE = """
 fragment Difference on ForecastDifference {
   invested { fromCents toCents deltaCents deltaRatio } plannedReserves { deltaCents }
-  currentMoic { fromValue toValue delta }
+  currentMoic { fromValue toValue delta } exitOnPlannedReserves { fromValue fromReason toValue toReason delta }
 }
 """
 COMPARE = (
@@ -37,6 +37,11 @@ async def forecasts(server: RunningServer) -> Forecasts:
 
 async def compare(server: RunningServer, a: str, b: str) -> Any:
     return (await server.execute(COMPARE, {"a": a, "b": b}, role=Role.VIEWER)).data["compareSnapshots"]
+
+
+def missing(before: str | None, after: str) -> dict[str, str | None]:
+    """A multiple that is in neither snapshot, and why."""
+    return {"fromValue": None, "fromReason": before, "toValue": None, "toReason": after, "delta": None}
 
 
 async def test_what_a_snapshot_proposes_is_what_a_preview_takes(server: RunningServer) -> None:
@@ -83,6 +88,7 @@ async def test_snapshots_are_compared_in_total_and_by_company(server: RunningSer
         "invested": {"fromCents": "100", "toCents": "150", "deltaCents": "50", "deltaRatio": "0.5"},
         "plannedReserves": {"deltaCents": "7"},
         "currentMoic": {"fromValue": "1.5", "toValue": "1", "delta": "-0.5"},
+        "exitOnPlannedReserves": missing("NOTHING_PLANNED", "NO_EXIT_MOIC"),
     }
     same, new = found["companies"]
     assert (same["company"], same["presence"], same["difference"]["invested"]["deltaCents"]) == (
@@ -95,6 +101,7 @@ async def test_snapshots_are_compared_in_total_and_by_company(server: RunningSer
         "invested": {"fromCents": "0", "toCents": "50", "deltaCents": "50", "deltaRatio": "1"},
         "plannedReserves": {"deltaCents": "7"},
         "currentMoic": {"fromValue": None, "toValue": "0", "delta": None},
+        "exitOnPlannedReserves": missing(None, "NO_EXIT_MOIC"),
     }
     back = await compare(server, second, first)
     assert [company["presence"] for company in back["companies"]] == ["BOTH", "ONLY_A"]

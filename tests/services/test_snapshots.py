@@ -71,6 +71,20 @@ async def test_second_snapshot_of_an_unchanged_fund_is_a_copy_that_says_so(serve
         assert json.loads(copy["metrics"]) == original | {"copiedFrom": ids[0]}
 
 
+async def test_lots_that_have_changed_by_themselves_are_seen(server: RunningServer) -> None:
+    fund = await fund_in(server)
+    rows = []
+    for _ in range(2):
+        (snapshot_id,) = await fund.ask()
+        await calculate_due(calculator(server.database))
+        rows.append(await fund.row(snapshot_id))
+        await server.owner.execute("UPDATE investment_lots SET version = version + 1")
+    halves = [(row["source_hash"][:16], row["source_hash"][16:]) for row in rows]
+    assert halves[0][0] == halves[1][0]
+    assert halves[0][1] != halves[1][1]
+    assert json.loads(rows[1]["metrics"]) == json.loads(rows[0]["metrics"])
+
+
 @pytest.mark.parametrize(
     "change",
     [
