@@ -26,6 +26,8 @@ CURSORS = {
     "reallocationCommitted": "subscription ($after: String) { reallocationCommitted(after: $after) { cursor } }",
     "capitalChanged": "subscription ($after: String) { capitalChanged(after: $after) { cursor } }",
     "eventRecorded": "subscription ($after: String) { eventRecorded(after: $after) { cursor } }",
+    "snapshotChanged": "subscription ($fundId: ID!, $after: String) "
+    "{ snapshotChanged(fundId: $fundId, after: $after) { id } }",
 }
 
 
@@ -115,10 +117,10 @@ async def test_log_comes_by_kind_and_from_its_beginning(live: LiveServer) -> Non
 
 @pytest.mark.parametrize("name", CURSORS)
 async def test_subscription_is_for_its_role_and_those_above(live: LiveServer, name: str) -> None:
-    ranks = list(Role)
+    ranks, fund_id = list(Role), await live.create_fund()
     for role in ranks:
         async with live.session(role) as session:
-            await session.subscribe(CURSORS[name], {"after": None})
+            await session.subscribe(CURSORS[name], {"after": None, "fundId": fund_id})
             if ranks.index(role) >= ranks.index(REQUIRED_ROLES.get(name, Role.VIEWER)):
                 await live.followers(1)
                 await session.send(type="complete", id="1")
@@ -133,8 +135,7 @@ async def test_subscription_is_for_its_role_and_those_above(live: LiveServer, na
 
 @pytest.mark.parametrize("name", CURSORS)
 async def test_cursor_that_leads_nowhere_is_refused(live: LiveServer, name: str) -> None:
-    for _ in range(5):
-        await live.create_fund()
+    fund_id, *_ = [await live.create_fund() for _ in range(5)]
     last = await live.server.owner.fetchval(
         "SELECT sequence FROM audit_heads WHERE organization_id = $1", live.server.organization_ids["alpha"]
     )
@@ -147,7 +148,7 @@ async def test_cursor_that_leads_nowhere_is_refused(live: LiveServer, name: str)
     }
     async with live.session() as session:
         for after, code in cases.items():
-            (error,) = await refused(session, CURSORS[name], {"after": after})
+            (error,) = await refused(session, CURSORS[name], {"after": after, "fundId": fund_id})
             assert (error["extensions"]["code"], error["path"]) == (code, [name])
             assert error["message"].startswith("after: ")
 
