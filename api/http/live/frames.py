@@ -23,7 +23,8 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         """Offers ``push`` to the application, where frames are sent as they are."""
         super().handle_connect(event)
-        if self.handshake_initiated and not self.conn.extensions:
+        # A handshake that was refused is complete, and nobody will hear of it.
+        if not self.handshake_complete and not self.conn.extensions:
             self.scope["extensions"] = {**self.scope["extensions"], PUSH: self.push}  # type: ignore[dict-item]
 
     def push(self, texts: Sequence[bytes]) -> bool:
