@@ -4,6 +4,8 @@ The subscriptions are in test_permissions_to_follow.py, what is about oneself in
 """
 
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,7 @@ from tests.contracts.operations import (
     reads,
 )
 from tests.contracts.two_organizations import added, ask, call, contents, ended_tokens, populate, rows_of
-from tests.server import RunningServer
+from tests.server import RunningServer, start_server
 
 COMMANDS_WITHOUT_A_FIELD = {"importStatements", "loadDemo", "calculateSnapshot", "forgetExpiredKeys"}
 """What the command line or a worker runs as a command, and no client can."""
@@ -30,6 +32,13 @@ LEAST_ROLE_FOR_NODE = {"AuditEvent": Role.ADMIN, "ApiKey": Role.ADMIN, "Invitati
 """The types that not every member may see; all others are every member's."""
 
 RANK = [Role.VIEWER, Role.EDITOR, Role.ADMIN]
+
+
+@pytest.fixture
+async def server(database_url: str, state_directory: Path) -> AsyncIterator[RunningServer]:
+    """The application, for operations that ask for everything there is, which costs more than one may by default."""
+    async with start_server(database_url, state_directory, cost_max=1_000_000) as running:
+        yield running
 
 
 def is_allowed(role: Role, least: Role) -> bool:
