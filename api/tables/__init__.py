@@ -2,6 +2,7 @@
 
 from sqlmodel import SQLModel
 
+from api.tables.activities import HoldingActivity
 from api.tables.audit import AuditEvent, AuditHead
 from api.tables.capital import CapitalHistoryEntry, CapitalSource
 from api.tables.funds import Fund, PortfolioCompany
@@ -19,6 +20,7 @@ from api.tables.people import (
 from api.tables.portfolios import Holding, HoldingStatement, Portfolio
 from api.tables.rate_limits import RateLimit
 from api.tables.reallocations import Reallocation
+from api.tables.returns import BenchmarkPrice, HoldingIrr, HoldingValuation, PortfolioIrr
 
 metadata = SQLModel.metadata
 
@@ -36,17 +38,22 @@ __all__ = [
     "ApiKey",
     "AuditEvent",
     "AuditHead",
+    "BenchmarkPrice",
     "CapitalHistoryEntry",
     "CapitalSource",
     "Fund",
     "Holding",
+    "HoldingActivity",
+    "HoldingIrr",
     "HoldingStatement",
+    "HoldingValuation",
     "IdempotencyKey",
     "Invitation",
     "Membership",
     "Organization",
     "Portfolio",
     "PortfolioCompany",
+    "PortfolioIrr",
     "RateLimit",
     "Reallocation",
     "RefreshToken",
