@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from itertools import accumulate, pairwise
-from operator import mul
 from typing import NamedTuple
 
 import pyxirr
 
-from api.domain.roots import RootCount, single_root
+from api.domain.growth import BITS, ONE, power, single_growth
+from api.domain.roots import RootCount
 
 RATE_PLACES = 24
 """Decimals of a rate. With 64-bit cents over a century a cent needs 23."""
@@ -31,16 +30,6 @@ RATE_MAX = 10**18
 
 _DAYS = 365
 _MONTHS = 12
-_BITS = 128
-_ONE = 1 << _BITS
-_STEPS_MAX = 12
-_GOOD = 1e-16
-"""A step this small, of Newton's method, leaves an error of the order of its square."""
-_MARGIN = 1e-12
-"""Balances nearer to 0 than this part of the largest are not trusted to have a sign."""
-_NEAR = 1e-6
-_EXPONENT_MAX = 700.0
-"""Of e, in floats."""
 
 
 class IrrMethod(StrEnum):
@@ -60,6 +49,13 @@ class IrrReason(StrEnum):
     MULTIPLE_ROOTS = "MULTIPLE_ROOTS"
     NO_VALUATION = "NO_VALUATION"
     NOT_REPORTED = "NOT_REPORTED"
+
+
+_REASONS = {
+    RootCount.NONE: IrrReason.DID_NOT_CONVERGE,
+    RootCount.SEVERAL: IrrReason.MULTIPLE_ROOTS,
+    RootCount.UNDECIDED: IrrReason.DID_NOT_CONVERGE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +156,10 @@ def _annual(flows: Flows, ordinals: Sequence[int], valuation: Valuation) -> Irr:
         return Irr(None, reason)
     rate = pyxirr.xirr(days, cents, silent=True)
     guess = None if rate is None or not -1 < rate < RATE_MAX else math.log1p(rate) / _DAYS
-    growth = _growth(times, cents, guess)
-    return growth if isinstance(growth, Irr) else _rate(_power(growth, _DAYS) - _ONE)
+    growth = single_growth(times, cents, guess)
+    if isinstance(growth, RootCount):
+        return Irr(None, _REASONS[growth])
+    return _rate(power(growth, _DAYS) - ONE, lowest=-1)
 
 
 def _monthly(flows: Flows, valuation: Valuation) -> Irr:
@@ -178,8 +176,10 @@ def _monthly(flows: Flows, valuation: Valuation) -> Irr:
         return Irr(None, reason)
     rate = pyxirr.irr([by_month.get(month, 0) for month in range(months[0], months[-1] + 1)], silent=True)
     guess = None if rate is None or not -1 < rate < RATE_MAX else math.log1p(rate)
-    growth = _growth(months, amounts, guess)
-    return growth if isinstance(growth, Irr) else _rate(_MONTHS * (growth - _ONE))
+    growth = single_growth(months, amounts, guess)
+    if isinstance(growth, RootCount):
+        return Irr(None, _REASONS[growth])
+    return _rate(_MONTHS * (growth - ONE), lowest=-_MONTHS)
 
 
 def _month(day: date) -> int:
@@ -194,88 +194,9 @@ def _unsolvable(amounts: Sequence[int]) -> IrrReason | None:
     return None
 
 
-def _rate(fixed: int) -> Irr:
-    """A fixed-point rate as an answer; DID_NOT_CONVERGE from RATE_MAX on, and where it rounds to -1."""
-    scaled = (fixed * 10**RATE_PLACES + _ONE // 2) >> _BITS
-    if not -(10**RATE_PLACES) < scaled < RATE_MAX * 10**RATE_PLACES:
+def _rate(fixed: int, *, lowest: int) -> Irr:
+    """A fixed-point rate as an answer; DID_NOT_CONVERGE from RATE_MAX on, and where it rounds to the ``lowest``."""
+    scaled = (fixed * 10**RATE_PLACES + ONE // 2) >> BITS
+    if not lowest * 10**RATE_PLACES < scaled < RATE_MAX * 10**RATE_PLACES:
         return Irr(None, IrrReason.DID_NOT_CONVERGE)
     return Irr(Decimal(f"{scaled}E-{RATE_PLACES}"), None)
-
-
-_REASONS = {
-    RootCount.NONE: IrrReason.DID_NOT_CONVERGE,
-    RootCount.SEVERAL: IrrReason.MULTIPLE_ROOTS,
-    RootCount.UNDECIDED: IrrReason.DID_NOT_CONVERGE,
-}
-
-
-def _growth(ordinals: Sequence[int], amounts: Sequence[int], guess: float | None) -> int | Irr:
-    """What one becomes in a unit of time at the only rate at which the amounts are worth 0: fixed-point of ``_BITS``.
-
-    ``guess`` is the logarithm of it, from a solver that may have failed or have found one of several.
-    """
-    times = [ordinal - ordinals[0] for ordinal in ordinals]
-    slope = None if guess is None else _slope_if_only(times, amounts, guess)
-    if guess is None or slope is None:
-        found = single_root(times, amounts)
-        if isinstance(found, RootCount):
-            return Irr(None, _REASONS[found])
-        guess = found
-        if abs(guess) * times[-1] > _EXPONENT_MAX:
-            return Irr(None, IrrReason.DID_NOT_CONVERGE)
-        slope = _slope(times, _present_values(times, amounts, guess))
-    gaps = [later - earlier for earlier, later in pairwise(times)]
-    growth = int(math.exp(guess) * _ONE)
-    for _ in range(_STEPS_MAX):
-        step = _future_value(growth, gaps, amounts) / _power(growth, times[-1]) / slope
-        growth += growth * int(step * _ONE) >> _BITS
-        if abs(step) < _GOOD:
-            return growth
-    return Irr(None, IrrReason.DID_NOT_CONVERGE)
-
-
-def _present_values(times: Sequence[int], amounts: Sequence[int], log_growth: float) -> list[float]:
-    discount = math.exp(-log_growth)
-    return [amount * discount**time for amount, time in zip(amounts, times, strict=True)]
-
-
-def _slope(times: Sequence[int], values: Sequence[float]) -> float:
-    slope: float = sum(map(mul, times, values))
-    return slope
-
-
-def _slope_if_only(times: Sequence[int], amounts: Sequence[int], log_growth: float) -> float | None:
-    """How fast the present value falls with the logarithm of growth; None unless Soper shows that this zero is the only.
-
-    The sum of the first k present values is the balance then, and has to have one sign for all k but the last.
-    """
-    try:
-        values = _present_values(times, amounts, log_growth)
-    except OverflowError:
-        return None
-    balances = list(accumulate(values))
-    end = balances.pop()
-    low, high = min(balances), max(balances)
-    largest = max(-low, high)
-    if not (high < -_MARGIN * largest or low > _MARGIN * largest) or abs(end) > _NEAR * largest:
-        return None
-    return _slope(times, values)
-
-
-def _power(growth: int, exponent: int) -> int:
-    result = _ONE
-    while exponent:
-        if exponent & 1:
-            result = result * growth >> _BITS
-        growth = growth * growth >> _BITS
-        exponent >>= 1
-    return result
-
-
-def _future_value(growth: int, gaps: Sequence[int], amounts: Sequence[int]) -> int:
-    """What the amounts have become when the last one flows, fixed-point; ``gaps`` are the times between them."""
-    powers = {gap: _power(growth, gap) for gap in set(gaps)}
-    value = amounts[0] << _BITS
-    for gap, amount in zip(gaps, amounts[1:], strict=True):
-        value = (value * powers[gap] >> _BITS) + (amount << _BITS)
-    return value
