@@ -198,7 +198,8 @@ def connection(
     if filter is not None:
         arguments.append(argument("filter", Optional[filter], "Only rows that match all that is given."))
     if order is not None:
-        arguments.append(argument("order_by", Optional[order], "The sort order; by age unless given."))
+        otherwise = "the one above" if default_order else "by age"
+        arguments.append(argument("order_by", Optional[order], f"The sort order; {otherwise} unless given."))
 
     async def resolve(_field: ReadField, source: Any, info: Info, given: dict[str, Any]) -> Connection[Any]:
         await info.context.authorise(action)

@@ -6,6 +6,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.field import StrawberryField
 
+from api.graphql.activity_mutations import ActivityMutation
 from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
 from api.graphql.capital import CapitalQuery
@@ -21,9 +22,12 @@ from api.graphql.people import PeopleMutation, PeopleQuery
 from api.graphql.portfolio_mutations import PortfolioMutation
 from api.graphql.portfolios import PortfolioQuery
 from api.graphql.reallocations import Reallocation, ReallocationMutation
+from api.graphql.recalculations import RecalculationMutation
+from api.graphql.returns import BenchmarkQuery
 from api.graphql.scalars import SCALARS, refuse_unstorable_texts
 from api.graphql.sign_in import SignInMutation
 from api.graphql.subscriptions import FollowingQuery, Subscription
+from api.graphql.valuation_mutations import ValuationMutation
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.declarations import Read
 
@@ -34,6 +38,7 @@ class Query(
     OrganizationQuery,
     FundQuery,
     PortfolioQuery,
+    BenchmarkQuery,
     CapitalQuery,
     AuditQuery,
     PeopleQuery,
@@ -49,6 +54,9 @@ class Mutation(
     CompanyMutation,
     ReallocationMutation,
     PortfolioMutation,
+    ActivityMutation,
+    ValuationMutation,
+    RecalculationMutation,
     CapitalMutation,
     CapitalImportMutation,
     SignInMutation,

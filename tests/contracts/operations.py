@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import count
 from typing import Any
 
@@ -165,6 +166,11 @@ READS: dict[str, Callable[[str, Known], list[Operation]]] = {
     "portfolios": before_cursor("Portfolio"),
     "capitalSource": by_id("CapitalSource"),
     "capitalSources": before_cursor("CapitalSource"),
+    "benchmarkPrices": before_cursor(
+        "BenchmarkPrice",
+        Order(SortKey("priced_on", "date"), is_descending=True),
+        key=lambda _known: date(2024, 3, 31),
+    ),
     "capitalHistory": _capital_history,
     "capitalState": with_arguments('(asOf: "2024-12-31")'),
     "wacc": with_arguments('(asOf: "2024-12-31")'),
@@ -208,6 +214,19 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "recordHoldingStatements": lambda known: {
         "statements": [{"holdingId": known.ids["Holding"], "asOf": "2024-06-30", "navCents": "1"}]
     },
+    "createHoldingActivities": lambda known: {"activities": [_activity(known)]},
+    "updateHoldingActivity": lambda known: (
+        versioned("HoldingActivity", known) | {"amountCents": "7", "reason": "Typo."}
+    ),
+    "deleteHoldingActivity": lambda known: versioned("HoldingActivity", known) | {"reason": "Twice."},
+    "recordHoldingValuations": lambda known: {
+        "valuations": [{"holdingId": known.ids["Holding"], "valuedOn": "2024-06-30", "valueCents": "1"}]
+    },
+    "deleteHoldingValuation": lambda known: versioned("HoldingValuation", known),
+    "recalculateIrr": lambda known: {"holdingId": known.ids["Holding"]},
+    "recordBenchmarkPrices": lambda known: {
+        "prices": [{"benchmark": f"Index {next(UNIQUE)}", "pricedOn": "2024-06-30", "price": "100.5"}]
+    },
     "addCapitalSource": lambda _known: {
         "name": f"New source {next(UNIQUE)}",
         "annualRate": "0.05",
@@ -236,6 +255,20 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "revokeApiKey": lambda known: {"id": known.ids["ApiKey"]},
 }
 """An input that each mutation accepts from whoever has the role in the organization that is known."""
+
+
+def _activity(known: Known) -> dict[str, Any]:
+    return {
+        "holdingId": known.ids["Holding"],
+        "activityType": "INVESTMENT",
+        "amountCents": "100",
+        "occurredOn": "2024-01-31",
+    }
+
+
+def versioned(type_name: str, known: Known) -> dict[str, Any]:
+    """The part of an input that names an object and its version."""
+    return {"id": known.ids[type_name], "expectedVersion": str(known.versions[type_name])}
 
 
 def _capital_entry() -> dict[str, Any]:
