@@ -1,16 +1,18 @@
 """Writes to the cash flows of holdings."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import strawberry
+from strawberry.types.arguments import InputContext
+from strawberry.types.base import get_object_definition
 
-from api.domain.activities import ActivityType
 from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.activities import NOTE_DESCRIPTION, GraphQLActivityType, HoldingActivity
 from api.graphql.context import Info
-from api.graphql.declare import load, load_many
+from api.graphql.declare import load, load_bulk
 from api.graphql.enums import describe
 from api.graphql.mutations import Payload, given, refusal, row_id, user_error, write
 from api.graphql.recalculations import RECALCULATE_DESCRIPTION, HoldingRecalculation, recalculations
@@ -98,9 +100,7 @@ class DeleteHoldingActivityInput:
 class CreateHoldingActivitiesPayload(Payload):
     """The recorded cash flows."""
 
-    activities: list[HoldingActivity] | None = strawberry.field(
-        default=None, description="In the order given; null where it was refused, or a dry run."
-    )
+    stored_ids: strawberry.Private[list[int] | None] = None
     accepted_count: int | None = strawberry.field(
         default=None, description="How many were stored, or would be; null where it was refused."
     )
@@ -108,6 +108,11 @@ class CreateHoldingActivitiesPayload(Payload):
         default=None, description=RECALCULATIONS_DESCRIPTION
     )
     replayed: bool = strawberry.field(default=False, description="Whether an earlier request with the key made it.")
+
+    @strawberry.field(description="In the order given; null where it was refused, or a dry run.")
+    async def activities(self, info: Info) -> list[HoldingActivity] | None:
+        """The recorded cash flows, read where they are asked for."""
+        return None if self.stored_ids is None else await load_bulk(info, "HoldingActivity", self.stored_ids)
 
 
 @strawberry.type(description="The corrected cash flow.")
@@ -141,7 +146,8 @@ class ActivityMutation:
         input: Annotated[CreateHoldingActivitiesInput, strawberry.argument(description="The cash flows.")],
     ) -> CreateHoldingActivitiesPayload | None:
         """Records cash flows of holdings."""
-        new = [_new_activity(one) for one in input.activities]
+        # See _from_input: what the field's type says is what clients send.
+        new = cast("list[NewActivity]", input.activities)
         try:
             outcome = await write(
                 info,
@@ -150,7 +156,11 @@ class ActivityMutation:
                 ),
                 Stored,
                 key=None if input.dry_run else input.idempotency_key,
-                input_given={"activities": list(map(tuple, new)), "mode": input.mode, "recalculate": input.recalculate},
+                input_given={
+                    "activities": list(zip(*new, strict=True)),
+                    "mode": input.mode,
+                    "recalculate": input.recalculate,
+                },
             )
         except DryRun as dry:
             return CreateHoldingActivitiesPayload(
@@ -161,7 +171,7 @@ class ActivityMutation:
         stored = outcome.result
         computed = await recalculations(info, stored.holding_ids, is_wanted=input.recalculate)
         return CreateHoldingActivitiesPayload(
-            activities=await load_many(info, "HoldingActivity", stored.ids),
+            stored_ids=stored.ids,
             accepted_count=len(stored.ids),
             recalculations=computed,
             replayed=outcome.replayed,
@@ -216,12 +226,31 @@ class ActivityMutation:
         return DeleteHoldingActivityPayload(deleted_id=input.id, recalculations=computed)
 
 
-def _new_activity(one: HoldingActivityInput) -> NewActivity:
-    return NewActivity(
-        global_ids.decode_as("Holding", one.holding_id),
-        ActivityType(one.activity_type).value,
-        one.amount_cents,
-        one.occurred_on,
-        one.is_recallable,
-        one.note,
+def _from_input(_type: type, value: Mapping[str, Any], _context: InputContext) -> CreateHoldingActivitiesInput:
+    """The input with its cash flows as the service takes them: an object for each costs more than storing it.
+
+    The values have been coerced, and hold the defaults.
+    """
+    holding_ids = {one["holdingId"] for one in value["activities"]}
+    decoded = {holding_id: global_ids.decode_as("Holding", holding_id) for holding_id in holding_ids}
+    new = [
+        NewActivity(
+            decoded[one["holdingId"]],
+            one["activityType"].value,
+            one["amountCents"],
+            one["occurredOn"],
+            one["isRecallable"],
+            one.get("note"),
+        )
+        for one in value["activities"]
+    ]
+    return CreateHoldingActivitiesInput(
+        activities=new,  # type: ignore[arg-type]
+        mode=value["mode"],
+        recalculate=value["recalculate"],
+        dry_run=value["dryRun"],
+        idempotency_key=value.get("idempotencyKey"),
     )
+
+
+get_object_definition(CreateHoldingActivitiesInput, strict=True).from_input = _from_input

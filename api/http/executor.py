@@ -4,7 +4,9 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from graphql import DefinitionNode, DocumentNode, OperationDefinitionNode
 from graphql.execution.incremental import IncrementalExecutor
+from graphql.execution.values import VariableValues
 from graphql.type import GraphQLResolveInfoHelpers
 
 
@@ -15,11 +17,29 @@ class TransientExecutor(IncrementalExecutor):
     in a storm of documents sent once, for pauses of a tenth of a second.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, coerced: VariableValues | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        if coerced is not None:
+            self.variable_values = coerced
         self.async_helpers = GraphQLResolveInfoHelpers(
             gather=_weakly(self.gather_async_work), track=_weakly(self.track_async_work)
         )
+
+
+def without_variables(document: DocumentNode) -> DocumentNode:
+    """The document as if it declared no variables, for an executor that is given them coerced."""
+    return DocumentNode(definitions=tuple(map(_without_variables, document.definitions)))
+
+
+def _without_variables(definition: DefinitionNode) -> DefinitionNode:
+    if not isinstance(definition, OperationDefinitionNode):
+        return definition
+    return OperationDefinitionNode(
+        operation=definition.operation,
+        name=definition.name,
+        directives=definition.directives,
+        selection_set=definition.selection_set,
+    )
 
 
 def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from api.errors import QueryTooComplex, Refused, RequestError, TimedOut, TryAgai
 from api.graphql.context import Context, People, SignedIn
 from api.http.deadlines import Deadlines
 from api.http.documents import UNFIT, Document, Operation, brief
-from api.http.executor import TransientExecutor, let_go
+from api.http.executor import TransientExecutor, let_go, without_variables
 from api.http.requests import GraphQLRequest
 from api.reads.compiled.execution import run
 from api.services.commands import Writer
@@ -95,7 +95,7 @@ class Operations:
             if operation.type is OperationType.QUERY:
                 result = await self._query(document, operation, request, variables, context, debug=debug)
             else:
-                result = await self._mutate(document, operation, request, context, debug=debug)
+                result = await self._mutate(document, operation, request, variables, context, debug=debug)
         except Exception as error:
             return failed(error, request_id)
         if shows_cost:
@@ -154,7 +154,7 @@ class Operations:
                 result = await self._run_plan(operation, variables, context, debug=debug)
                 if result is not None:
                     return result
-            return await self._run_resolvers(document, operation, request, context, debug=debug)
+            return await self._run_resolvers(document, operation, request, variables, context, debug=debug)
         except asyncio.CancelledError:
             if not self._deadlines.has_ended(task):
                 raise
@@ -169,10 +169,17 @@ class Operations:
                 await context.close()
 
     async def _mutate(
-        self, document: Document, operation: Operation, request: GraphQLRequest, context: Context, *, debug: bool
+        self,
+        document: Document,
+        operation: Operation,
+        request: GraphQLRequest,
+        variables: VariableValues | None,
+        context: Context,
+        *,
+        debug: bool,
     ) -> Result:
         """Goes on to its end, whether or not the caller still waits."""
-        task = self._finish_later(self._run_mutation(document, operation, request, context, debug=debug))
+        task = self._finish_later(self._run_mutation(document, operation, request, variables, context, debug=debug))
         done, _ = await asyncio.wait({task}, timeout=self.limits.seconds_max)
         if not done:
             raise TimedOut(
@@ -182,10 +189,17 @@ class Operations:
         return task.result()
 
     async def _run_mutation(
-        self, document: Document, operation: Operation, request: GraphQLRequest, context: Context, *, debug: bool
+        self,
+        document: Document,
+        operation: Operation,
+        request: GraphQLRequest,
+        variables: VariableValues | None,
+        context: Context,
+        *,
+        debug: bool,
     ) -> Result:
         try:
-            return await self._run_resolvers(document, operation, request, context, debug=debug)
+            return await self._run_resolvers(document, operation, request, variables, context, debug=debug)
         except Exception as error:
             return failed(error, context.request_id)
         finally:
@@ -219,16 +233,26 @@ class Operations:
         return Result(200, body)
 
     async def _run_resolvers(
-        self, document: Document, operation: Operation, request: GraphQLRequest, context: Context, *, debug: bool
+        self,
+        document: Document,
+        operation: Operation,
+        request: GraphQLRequest,
+        variables: VariableValues | None,
+        context: Context,
+        *,
+        debug: bool,
     ) -> Result:
+        """The response by resolvers; ``variables`` None: graphql-core is to say what is wrong with them."""
+        node: Any = document.node
         outcome = execute(
             self.schema,
-            document.node,  # type: ignore[arg-type]
+            node if variables is None else without_variables(node),
             context_value=context,
-            variable_values=request.variables,
+            variable_values=request.variables if variables is None else None,
             operation_name=request.operation_name,
             hide_suggestions=self.hides_suggestions,
             executor_class=TransientExecutor,
+            coerced=variables,
         )
         result = await outcome if isawaitable(outcome) else outcome
         if not isinstance(result, ExecutionResult):
