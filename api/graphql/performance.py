@@ -1,5 +1,6 @@
 """Totals and exposures: what holdings and portfolios come to on a date."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
@@ -32,7 +33,10 @@ class ExposureDimension(Enum):
     FUND = strawberry.enum_value("FUND", description="The single fund.")
 
 
-@strawberry.type(description="Totals on a date, from the latest statement of each holding on or before it.")
+@strawberry.type(
+    description="Totals on a date, from each holding's cash flows until then and its last valuation, or from its "
+    "latest statement where it has no cash flows."
+)
 class PerformanceTotals:
     """Totals on a date."""
 
@@ -49,8 +53,9 @@ class PerformanceTotals:
     tvpi: Decimal | None = strawberry.field(description="DPI + RVPI.")
     pic: Decimal | None = strawberry.field(description="Paid-in / committed.")
     reason: str | None = strawberry.field(
-        description="Why figures are missing or partial: NO_STATEMENT (none by the date), NO_PAID_IN (nothing to "
-        "divide by), INCOMPLETE (some holding reports less than all figures; what it leaves empty adds nothing)."
+        description="Why figures are missing or partial: NO_STATEMENT (neither a statement nor a cash flow by the date), "
+        "NO_PAID_IN (nothing to divide by), INCOMPLETE (some holding reports less than all figures; what it leaves "
+        "empty adds nothing)."
     )
 
 
@@ -70,7 +75,9 @@ class Exposure:
 
 
 def performance(totals: Totals, given: dict[str, Any]) -> PerformanceTotals:
-    """Totals as of the date that was given."""
+    """Totals as of the date that was given; with ALL_IN, what may be recalled adds nothing to what is unfunded."""
+    if given.get("recallable") == RecallableMethod.ALL_IN.name:
+        totals = replace(totals, recallable_cents=0)
     return PerformanceTotals(
         as_of=given["as_of"],
         committed_cents=totals.committed_cents,

@@ -211,7 +211,7 @@ class Portfolio(Node):
         default_order=("as_of", True),
     )
     totals: PerformanceTotals = batch(
-        "Its totals on a date: the sum of its holdings' latest statements.",
+        "Its totals on a date: the sum of its holdings'.",
         PORTFOLIO_TOTALS,
         make=performance,
         arguments=[AS_OF],
