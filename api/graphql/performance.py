@@ -53,7 +53,7 @@ class PerformanceTotals:
     tvpi: Decimal | None = strawberry.field(description="DPI + RVPI.")
     pic: Decimal | None = strawberry.field(description="Paid-in / committed.")
     reason: str | None = strawberry.field(
-        description="Why figures are missing or partial: NO_STATEMENT (neither a statement nor a cash flow by the date), "
+        description="Why figures are missing or partial: NO_STATEMENT (no statement or cash flow by the date), "
         "NO_PAID_IN (nothing to divide by), INCOMPLETE (some holding reports less than all figures; what it leaves "
         "empty adds nothing)."
     )

@@ -12,7 +12,8 @@ from api.reads.declarations import BatchSelect
 _MONEY_IN = ", ".join(f"'{kind}'" for kind, sign in SIGNS.items() if sign < 0)
 
 _COMPUTED = """
-SELECT ROW(valuation.valued_on, valuation.value_cents, stored.value, stored.reason, flow.days, flow.cents)
+SELECT ROW(valuation.valued_on, valuation.value_cents, stored.value, stored.reason, activity.occurred_on,
+  CASE WHEN activity.activity_type IN ({money_in}) THEN -activity.amount_cents ELSE activity.amount_cents END)
 FROM portfolio_funds AS holding
 LEFT JOIN LATERAL (
   SELECT valued_on, value_cents FROM portfolio_fund_valuations AS valuation
@@ -23,18 +24,14 @@ LEFT JOIN LATERAL (
 LEFT JOIN portfolio_fund_irr_values AS stored ON stored.organization_id = {{organization}}
   AND stored.holding_id = holding.id AND stored.as_of = valuation.valued_on AND stored.method = '{method}'
   AND (holding.returns_stale_from IS NULL OR holding.returns_stale_from > valuation.valued_on)
-LEFT JOIN LATERAL (
-  SELECT array_agg(occurred_on) AS days,
-    array_agg(CASE WHEN activity_type IN ({money_in}) THEN -amount_cents ELSE amount_cents END) AS cents
-  FROM holding_activity_log AS activity
-  WHERE activity.organization_id = {{organization}} AND activity.holding_id = holding.id AND stored.id IS NULL
-    AND activity.occurred_on <= coalesce(valuation.valued_on, {{as_of}})
-) AS flow ON true
+LEFT JOIN holding_activity_log AS activity ON activity.organization_id = {{organization}}
+  AND activity.holding_id = holding.id AND stored.id IS NULL
+  AND activity.occurred_on <= coalesce(valuation.valued_on, {{as_of}})
 WHERE holding.organization_id = {{organization}} AND holding.id = {{key}}
 """
 
 _REPORTED = """
-SELECT ROW(statement.as_of, NULL::bigint, statement.reported_irr, NULL::text, NULL::date[], NULL::bigint[])
+SELECT ROW(statement.as_of, NULL::bigint, statement.reported_irr, NULL::text, NULL::date, NULL::bigint)
 FROM holding_statements AS statement
 WHERE statement.organization_id = {organization} AND statement.holding_id = {key} AND statement.as_of <= {as_of}
   AND statement.reported_irr IS NOT NULL
@@ -70,9 +67,9 @@ def _sql(arguments: Mapping[str, Any]) -> str:
 def _found(rows: Sequence[Sequence[Any]]) -> FoundReturn:
     if not rows:
         return FoundReturn(None, None, None, ())
-    valued_on, value_cents, value, reason, days, cents = rows[0]
+    valued_on, value_cents, value, reason, _, _ = rows[0]
     stored = None if value is None and reason is None else Irr(value, reason and IrrReason(reason))
-    return FoundReturn(valued_on, value_cents, stored, list(zip(days or (), cents or (), strict=True)))
+    return FoundReturn(valued_on, value_cents, stored, [(day, cents) for *_, day, cents in rows if day is not None])
 
 
 HOLDING_IRR = BatchSelect(_sql, _found, {"as_of": "date"})
