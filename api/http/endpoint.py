@@ -16,10 +16,11 @@ from api.http.authentication import Authenticator
 from api.http.connections import send_whole
 from api.http.cross_origin import CrossOrigin
 from api.http.documents import NEEDS_A_TOKEN, Document, Documents, Operation
+from api.http.error_answers import format_error, masked
 from api.http.live.answers import Answers, Body, one
 from api.http.live.guard import Caller
 from api.http.live.streams import NO_STREAM, Format, Streams, Wanted, wanted
-from api.http.operations import Operations, failed, format_error, masked
+from api.http.operations import Operations, failed
 from api.http.persisted_documents import NOT_FOUND, PersistedDocuments
 from api.http.reading import read
 from api.http.reports import count_errors, report

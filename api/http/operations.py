@@ -7,16 +7,17 @@ from inspect import isawaitable
 from typing import Any, TypeVar
 
 import structlog
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
+from graphql import ExecutionResult, GraphQLSchema, OperationType
 from graphql.execution import execute
 from graphql.execution.values import VariableValues
 
 from api.db.faults import fault_of
 from api.db.pools import Database, Snapshot, Statement
-from api.errors import QueryTooComplex, Refused, RequestError, TimedOut, TryAgain
+from api.errors import QueryTooComplex, RequestError, TimedOut, TryAgain
 from api.graphql.context import Context, People, SignedIn
 from api.http.deadlines import Deadlines
-from api.http.documents import UNFIT, Document, Operation, brief
+from api.http.documents import UNFIT, Document, Operation
+from api.http.error_answers import format_error, masked
 from api.http.executor import TransientExecutor, let_go, without_variables
 from api.http.requests import GraphQLRequest
 from api.reads.compiled.execution import run
@@ -298,39 +299,6 @@ def failed(error: Exception, request_id: str) -> Result:
     let_go(error)
     status = STATUSES.get(fault.code, 400) if fault else 500
     return Result(status, {"errors": [told]}, fault.retry_after if isinstance(fault, TryAgain) else None)
-
-
-def format_error(error: GraphQLError, request_id: str, code: str = "BAD_USER_INPUT") -> dict[str, Any]:
-    """An error as it goes into the response; what is not the client's fault is masked, and logged in full."""
-    original = error.original_error
-    formatted: dict[str, Any] = {"message": brief(error.message)}
-    fault = fault_of(original)
-    if isinstance(original, RequestError):
-        code = original.code
-    elif isinstance(original, Refused):
-        code = original.problems[0].code.value
-        formatted["message"] = original.problems[0].message
-    elif fault is not None:
-        logger.warning("database_fault", request_id=request_id, error=repr(original))
-        code = fault.code
-        formatted["message"] = str(fault)
-    elif original is not None and not isinstance(original, GraphQLError):
-        formatted = masked(original, request_id)
-        code = "INTERNAL_SERVER_ERROR"
-    if error.locations:
-        formatted["locations"] = [location.formatted for location in error.locations]
-    if error.path:
-        formatted["path"] = error.path
-    formatted["extensions"] = {**formatted.get("extensions", {}), "code": code}
-    return formatted
-
-
-def masked(error: BaseException, request_id: str) -> dict[str, Any]:
-    logger.error("internal_error", request_id=request_id, exc_info=error)
-    return {
-        "message": f"The server failed. The log knows more under request {request_id}.",
-        "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id},
-    }
 
 
 def _debug(path: str, statements: Sequence[Statement]) -> dict[str, Any]:

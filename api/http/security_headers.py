@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.operations import masked
+from api.http.error_answers import masked
 from api.http.requests import MEDIA_TYPE_JSON, headers_of, request_id_of
 
 HSTS_SECONDS = 365 * 24 * 60 * 60

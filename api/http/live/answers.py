@@ -15,8 +15,9 @@ from api import metrics
 from api.errors import Refused, RequestError, TimedOut, TryAgain
 from api.graphql.context import Context, SignedIn
 from api.http.documents import Document, Operation
+from api.http.error_answers import format_error
 from api.http.live.sharing import Sharing, what_answers_depend_on
-from api.http.operations import Operations, failed, format_error
+from api.http.operations import Operations, failed
 from api.http.reports import count_errors, report
 from api.http.requests import GraphQLRequest
 from api.reads.live.followers import LiveLog

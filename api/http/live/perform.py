@@ -8,8 +8,8 @@ from typing import Any
 from api.errors import RequestError, Unauthenticated
 from api.graphql.context import SignedIn
 from api.http.documents import NEEDS_A_TOKEN, Documents
+from api.http.error_answers import format_error, masked
 from api.http.live.answers import Answers, Body
-from api.http.operations import format_error, masked
 from api.http.persisted_documents import PersistedDocuments
 from api.http.reading import read
 from api.http.reports import count_errors, report
