@@ -67,6 +67,8 @@ REQUIRED_ROLES: dict[str, Role] = {
     "invitations": Role.ADMIN,
     "auditEvents": Role.ADMIN,
     "auditVerification": Role.ADMIN,
+    "sequenceHealth": Role.ADMIN,
+    "repairSequences": Role.ADMIN,
     "eventRecorded": Role.ADMIN,
 }
 """The least role for each mutation, and for each other root field that not every member may read."""

@@ -25,6 +25,7 @@ from api.graphql.reallocations import Reallocation, ReallocationMutation
 from api.graphql.recalculations import RecalculationMutation
 from api.graphql.returns import BenchmarkQuery
 from api.graphql.scalars import SCALARS, refuse_unstorable_texts
+from api.graphql.sequences import SequenceMutation, SequenceQuery
 from api.graphql.sign_in import SignInMutation
 from api.graphql.subscriptions import FollowingQuery, Subscription
 from api.graphql.valuation_mutations import ValuationMutation
@@ -41,6 +42,7 @@ class Query(
     BenchmarkQuery,
     CapitalQuery,
     AuditQuery,
+    SequenceQuery,
     PeopleQuery,
     ApiKeyQuery,
     FollowingQuery,
@@ -59,6 +61,7 @@ class Mutation(
     RecalculationMutation,
     CapitalMutation,
     CapitalImportMutation,
+    SequenceMutation,
     SignInMutation,
     PeopleMutation,
     ApiKeyMutation,

@@ -32,6 +32,8 @@ LIST_SIZES = {
     ("RecordHoldingValuationsPayload", "recalculations"): 100,
     ("UpdateHoldingActivityPayload", "recalculations"): 1,
     ("Query", "capitalState"): 200,
+    ("Query", "sequenceHealth"): 40,
+    ("RepairSequencesPayload", "repaired"): 40,
     ("Query", "waccTrend"): 100,
     ("Reallocation", "changes"): 100,
     ("ReallocationPreview", "deltas"): GIVEN_MAX,

@@ -80,6 +80,9 @@ NEEDS_A_SESSION = {"signOut", "changePassword"}
 """What is about the caller's own session and password, which most callers have not, and so is tested for itself."""
 
 
+OF_ALL_ORGANIZATIONS = {"sequenceHealth"}
+"""What is answered from the rows of all organizations, and told to administrators: ids in numbers, no row."""
+
 NAMES_NO_OBJECT = {"capitalState", "wacc", "waccAverage", "waccTrend"}
 """Root fields whose arguments are days and times alone."""
 
@@ -253,6 +256,7 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "removeMember": lambda known: _member(known),
     "createApiKey": lambda _known: {"name": f"New key {next(UNIQUE)}", "role": "VIEWER"},
     "revokeApiKey": lambda known: {"id": known.ids["ApiKey"]},
+    "repairSequences": lambda _known: {},
 }
 """An input that each mutation accepts from whoever has the role in the organization that is known."""
 

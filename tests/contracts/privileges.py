@@ -50,8 +50,8 @@ PRIVILEGES = {
 }
 """All that tranche_app may do, by table. What only takes INSERT is append-only."""
 
-SEQUENCES = {"capital_history_id_seq": {"USAGE"}}
-"""The sequences that tranche_app takes ids from before it inserts."""
+SEQUENCES: dict[str, set[str]] = {}
+"""The sequences that tranche_app takes ids from: none but through reserve_ids, which holds the table."""
 
 COLUMNS_TO_UPDATE = {
     ("organizations", "tranche_app"): {"version"},
