@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-import pyxirr
+from pyxirr import pe
 
 from api.domain.irr import Flows, Irr, IrrMethod, Valuation, ends_position, flows_of, irr_series
 
@@ -81,11 +81,11 @@ def public_market_equivalent(flows: Flows, valuation: Valuation | None, prices: 
         return _none(PmeReason.NO_PRICE)
     if min(cents) >= 0:
         return _none(PmeReason.NO_PAID_IN)
-    ratio = pyxirr.pe.ks_pme(cents, index, value)
+    ratio = pe.ks_pme(cents, index, value)
     parts = [
-        _rate(days, cents, pyxirr.pe.ln_pme_nav(cents, index)),
-        _rate(days, pyxirr.pe.pme_plus_flows(cents, index, value), value) if max(cents) > 0 else None,
-        _rate(days, pyxirr.pe.ks_pme_flows(cents, index), value),
+        _rate(days, cents, pe.ln_pme_nav(cents, index)),
+        _rate(days, pe.pme_plus_flows(cents, index, value), value) if max(cents) > 0 else None,
+        _rate(days, pe.ks_pme_flows(cents, index), value),
     ]
     reasons = [PmeReason.NO_DISTRIBUTION if part is None else part.reason for part in parts]
     rates = [None if part is None else part.value for part in parts]
