@@ -10,7 +10,7 @@ CLIENT_PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,\
   $(wildcard docs/clients/package.json tests/clients/*/package.json))
 CLIENT_TOOLS := tests/clients/tools/.venv
 
-.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-live bench-writes bench-snapshots migration-locks check format lock schema clean
+.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-activities bench-live bench-writes bench-snapshots migration-locks check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -73,6 +73,10 @@ bench-sign-in: $(VENV)/.installed-dev
 # What capital costs with ten thousand entries and with a million; writes bench/CAPITAL.md.
 bench-capital: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.capital $(ARGS)
+
+# What bulks of cash flows and returns cost beside their bare statements; writes bench/ACTIVITIES.md.
+bench-activities: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.activities $(ARGS)
 
 # From a commit to its thousand subscribers; writes bench/LIVE.md.
 bench-live: $(VENV)/.installed-dev

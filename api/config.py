@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     demo: bool = False
     compiled_queries: bool = True
     """Whether queries are answered by compiled plans; without them the resolvers answer, the same and slower."""
-    body_bytes_max: int = Field(default=1_000_000, ge=1_000, le=100_000_000)
+    body_bytes_max: int = Field(default=4_000_000, ge=1_000, le=100_000_000)
     cost_max: int = Field(default=50_000, ge=1_000, le=10_000_000)
     """What one operation may cost; see api/http/cost.py."""
     cost_per_minute: int = Field(default=1_000_000, ge=0, le=10_000_000_000)

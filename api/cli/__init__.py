@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from api.cli.databases import found_database, with_database
 from api.cli.files import export_commands, import_commands
+from api.cli.sequences import sequence_commands
 from api.cli.working import run_worker
 from api.config import Settings, load_settings
 from api.db import embedded
@@ -26,6 +27,7 @@ from api.services import organizations
 from api.services.commands import Writer
 from api.services.organizations import Member
 from api.services.passwords import check_new_password
+from api.services.sequences import repair_at_start
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Tranche.")
 organization_commands = typer.Typer(no_args_is_help=True, help="Organizations.")
@@ -34,6 +36,7 @@ application.add_typer(organization_commands, name="organization")
 application.add_typer(user_commands, name="user")
 application.add_typer(import_commands, name="import")
 application.add_typer(export_commands, name="export")
+application.add_typer(sequence_commands, name="sequences")
 
 
 def main() -> None:
@@ -69,10 +72,12 @@ def serve(
     settings = settings.model_copy(update={"demo": settings.demo or demo}).checked_for_serving()
     logs.configure(settings.log_level)
     if settings.application_database_url is not None and settings.database_url is None:
+        asyncio.run(repair_at_start(settings.application_database_url.get_secret_value(), "tranche_app"))
         serving.serve(settings, host=host, port=port, workers=workers, banner=None)
         return
     with found_database(settings) as owner_url:
         url = asyncio.run(prepare(owner_url, settings.state_dir))
+        asyncio.run(repair_at_start(owner_url, "tranche_maintenance"))
         own_login = settings.application_database_url or SecretStr(url)
         settings = settings.model_copy(update={"application_database_url": own_login})
         banner = asyncio.run(_demo_banner(settings, owner_url, host, port)) if settings.demo else None

@@ -48,6 +48,13 @@ REQUIRED_ROLES: dict[str, Role] = {
     "createHolding": Role.EDITOR,
     "recordHoldingStatements": Role.EDITOR,
     "importStatements": Role.EDITOR,
+    "createHoldingActivities": Role.EDITOR,
+    "updateHoldingActivity": Role.EDITOR,
+    "deleteHoldingActivity": Role.EDITOR,
+    "recordHoldingValuations": Role.EDITOR,
+    "deleteHoldingValuation": Role.EDITOR,
+    "recalculateIrr": Role.EDITOR,
+    "recordBenchmarkPrices": Role.EDITOR,
     "addCapitalSource": Role.EDITOR,
     "updateCapitalAmount": Role.EDITOR,
     "updateCapitalRate": Role.EDITOR,
@@ -71,6 +78,8 @@ REQUIRED_ROLES: dict[str, Role] = {
     "invitations": Role.ADMIN,
     "auditEvents": Role.ADMIN,
     "auditVerification": Role.ADMIN,
+    "sequenceHealth": Role.ADMIN,
+    "repairSequences": Role.ADMIN,
     "eventRecorded": Role.ADMIN,
 }
 """The least role for each mutation, and for each other root field that not every member may read."""

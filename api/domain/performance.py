@@ -20,7 +20,8 @@ class Totals:
     """Sums in cents over the holdings that report, and the multiples of those sums.
 
     ``None`` where nothing is reported. DPI = distributed / paid-in, RVPI = NAV / paid-in, TVPI = DPI + RVPI,
-    PIC = paid-in / committed, unfunded = committed - paid-in (ILPA reporting template).
+    PIC = paid-in / committed, unfunded = committed - paid-in + recallable distributions (ILPA reporting template).
+    ``recallable_cents`` is the part of what was distributed that may be called again; statements tell none.
     """
 
     committed_cents: Cents | None
@@ -28,13 +29,14 @@ class Totals:
     distributed_cents: Cents | None
     nav_cents: Cents | None
     reason: TotalsReason | None
+    recallable_cents: int = 0
 
     @property
     def unfunded_cents(self) -> Cents | None:
         """What may still be called."""
         if self.committed_cents is None or self.paid_in_cents is None:
             return None
-        return within_limit(self.committed_cents - self.paid_in_cents)
+        return within_limit(self.committed_cents - self.paid_in_cents + self.recallable_cents)
 
     @property
     def dpi(self) -> Decimal | None:
@@ -70,8 +72,9 @@ def totals(
     nav: int | None,
     statement_count: int,
     incomplete_count: int,
+    recallable: int = 0,
 ) -> Totals:
-    """Totals of ``statement_count`` statements, of which ``incomplete_count`` leave at least one figure empty.
+    """Totals of ``statement_count`` holdings that report, ``incomplete_count`` of them with a figure or more empty.
 
     An empty figure adds nothing to a sum, and the reason says so. Raises Refused (LIMIT_EXCEEDED) beyond 64 bits.
     """
@@ -88,6 +91,7 @@ def totals(
         distributed_cents=_bounded(distributed),
         nav_cents=_bounded(nav),
         reason=reason,
+        recallable_cents=recallable,
     )
 
 

@@ -4,17 +4,15 @@ from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
 
 import strawberry
 
 from api import tables
 from api.domain.money import Cents, ratio_or_none
-from api.domain.performance import Totals
+from api.graphql.activities import HoldingActivity, HoldingActivityFilter, HoldingActivityOrder
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.declare import (
     argument,
-    attribute_edge,
     batch,
     column,
     computed,
@@ -26,9 +24,27 @@ from api.graphql.declare import (
 from api.graphql.filters import any_of, at_least, at_most, contains
 from api.graphql.funds import Fund
 from api.graphql.nodes import Node
+from api.graphql.performance import (
+    AS_OF,
+    Exposure,
+    ExposureDimension,
+    PerformanceTotals,
+    RecallableMethod,
+    exposures,
+    performance,
+)
+from api.graphql.returns import (
+    HoldingIrr,
+    HoldingValuation,
+    HoldingValuationFilter,
+    IrrFilter,
+    IrrResult,
+    PortfolioIrr,
+    holding_irr,
+)
 from api.graphql.scalars import BigInt, CurrencyCode
 from api.reads.declarations import Record
-from api.reads.totals import EXPOSURES, HOLDING_TOTALS, PORTFOLIO_TOTALS, ExposureGroup
+from api.reads.totals import EXPOSURES, HOLDING_TOTALS, PORTFOLIO_TOTALS
 
 
 @strawberry.enum(description="Whether a holding is still held.")
@@ -37,94 +53,6 @@ class HoldingStatus(Enum):
 
     ACTIVE = strawberry.enum_value("ACTIVE", description="Held.")
     CLOSED = strawberry.enum_value("CLOSED", description="No longer held.")
-
-
-@strawberry.enum(description="How distributions that may be recalled count.")
-class RecallableMethod(Enum):
-    """How distributions that may be recalled count."""
-
-    NETTED = strawberry.enum_value("NETTED", description="They add to what is unfunded.")
-    ALL_IN = strawberry.enum_value("ALL_IN", description="They count as distributed, and nothing else.")
-
-
-@strawberry.enum(description="What an exposure is broken down by.")
-class ExposureDimension(Enum):
-    """What an exposure is broken down by."""
-
-    STRATEGY = strawberry.enum_value("STRATEGY", description="The funds' strategy.")
-    VINTAGE_YEAR = strawberry.enum_value("VINTAGE_YEAR", description="The funds' vintage year.")
-    GENERAL_PARTNER = strawberry.enum_value("GENERAL_PARTNER", description="Who manages the funds.")
-    FUND = strawberry.enum_value("FUND", description="The single fund.")
-
-
-@strawberry.type(description="Totals on a date, from the latest statement of each holding on or before it.")
-class PerformanceTotals:
-    """Totals on a date."""
-
-    as_of: date = strawberry.field(description="The date.")
-    committed_cents: Cents | None = strawberry.field(description="What was committed.")
-    paid_in_cents: Cents | None = strawberry.field(description="What was paid in.")
-    distributed_cents: Cents | None = strawberry.field(description="What was distributed; some reports are negative.")
-    nav_cents: Cents | None = strawberry.field(description="The net asset value; some reports are negative.")
-    unfunded_cents: Cents | None = strawberry.field(
-        description="Committed less paid-in, recallable distributions added."
-    )
-    dpi: Decimal | None = strawberry.field(description="Distributed / paid-in.")
-    rvpi: Decimal | None = strawberry.field(description="NAV / paid-in.")
-    tvpi: Decimal | None = strawberry.field(description="DPI + RVPI.")
-    pic: Decimal | None = strawberry.field(description="Paid-in / committed.")
-    reason: str | None = strawberry.field(
-        description="Why figures are missing or partial: NO_STATEMENT (none by the date), NO_PAID_IN (nothing to "
-        "divide by), INCOMPLETE (some holding reports less than all figures; what it leaves empty adds nothing)."
-    )
-
-
-@strawberry.type(description="A part of a portfolio that its funds have in common.")
-class Exposure:
-    """A part of a portfolio that its funds have in common."""
-
-    label: str | None = strawberry.field(description="What they have in common; null where it is not known.")
-    holding_count: int = strawberry.field(description="How many holdings.")
-    totals: PerformanceTotals = strawberry.field(description="Their totals.")
-    nav_share: Decimal | None = strawberry.field(
-        description="Their NAV as a fraction of the portfolio's; null where that is 0."
-    )
-    fund_id: strawberry.Private[int | None]
-
-    fund: Fund | None = attribute_edge("The fund, where the breakdown is by FUND.", "Fund", by="fund_id")
-
-
-def _performance(totals: Totals, given: dict[str, Any]) -> PerformanceTotals:
-    return PerformanceTotals(
-        as_of=given["as_of"],
-        committed_cents=totals.committed_cents,
-        paid_in_cents=totals.paid_in_cents,
-        distributed_cents=totals.distributed_cents,
-        nav_cents=totals.nav_cents,
-        unfunded_cents=totals.unfunded_cents,
-        dpi=totals.dpi,
-        rvpi=totals.rvpi,
-        tvpi=totals.tvpi,
-        pic=totals.pic,
-        reason=totals.reason and totals.reason.value,
-    )
-
-
-def _exposures(groups: list[ExposureGroup], given: dict[str, Any]) -> list[Exposure]:
-    nav = sum(group.totals.nav_cents or 0 for group in groups)
-    return [
-        Exposure(
-            label=group.label,
-            holding_count=group.holding_count,
-            totals=_performance(group.totals, given),
-            nav_share=ratio_or_none(group.totals.nav_cents, nav),
-            fund_id=group.fund_id,
-        )
-        for group in groups
-    ]
-
-
-_AS_OF = argument("as_of", date | None, "The date; today (UTC) unless given.")
 
 
 def _ratio(numerator: str) -> Callable[[Record], Decimal | None]:
@@ -176,6 +104,36 @@ class Holding(Node):
     fund: Fund = to_one("The fund.", "Fund", by="fund_id")
     commitment_cents: Cents | None = column("What was committed when the holding was made; null where unknown.")
     status: HoldingStatus = column("Whether it is held.")
+    activities: Connection[HoldingActivity] = connection(
+        "Its cash flows, latest first unless ordered otherwise.",
+        "HoldingActivity",
+        tables.HoldingActivity,
+        by="holding_id",
+        filter=HoldingActivityFilter,
+        order=HoldingActivityOrder,
+        default_order=("occurred_on", True),
+    )
+    valuations: Connection[HoldingValuation] = connection(
+        "Its valuations, latest first.",
+        "HoldingValuation",
+        tables.HoldingValuation,
+        by="holding_id",
+        filter=HoldingValuationFilter,
+        default_order=("valued_on", True),
+    )
+    irrs: Connection[HoldingIrr] = connection(
+        "Its stored returns, latest first.",
+        "HoldingIrr",
+        tables.HoldingIrr,
+        by="holding_id",
+        filter=IrrFilter,
+        default_order=("as_of", True),
+    )
+    irr: IrrResult = holding_irr()
+    first_stale_on: date | None = column(
+        "The first day whose stored returns wait to be computed anew; null where none does.",
+        "returns_stale_from",
+    )
     statements: Connection[HoldingStatement] = connection(
         "Its statements, latest first.",
         "HoldingStatement",
@@ -187,9 +145,9 @@ class Holding(Node):
     totals: PerformanceTotals = batch(
         "Its totals on a date.",
         HOLDING_TOTALS,
-        make=_performance,
+        make=performance,
         arguments=[
-            _AS_OF,
+            AS_OF,
             argument(
                 "recallable",
                 RecallableMethod,
@@ -236,17 +194,33 @@ class Portfolio(Node):
     holdings: Connection[Holding] = connection(
         "Its positions.", "Holding", tables.Holding, by="portfolio_id", filter=HoldingFilter, order=HoldingOrder
     )
+    valuations: Connection[HoldingValuation] = connection(
+        "The valuations of its holdings, latest first.",
+        "HoldingValuation",
+        tables.HoldingValuation,
+        by="portfolio_id",
+        filter=HoldingValuationFilter,
+        default_order=("valued_on", True),
+    )
+    irrs: Connection[PortfolioIrr] = connection(
+        "Its stored returns, latest first.",
+        "PortfolioIrr",
+        tables.PortfolioIrr,
+        by="portfolio_id",
+        filter=IrrFilter,
+        default_order=("as_of", True),
+    )
     totals: PerformanceTotals = batch(
-        "Its totals on a date: the sum of its holdings' latest statements.",
+        "Its totals on a date: the sum of its holdings'.",
         PORTFOLIO_TOTALS,
-        make=_performance,
-        arguments=[_AS_OF],
+        make=performance,
+        arguments=[AS_OF],
     )
     exposure: list[Exposure] = batch(
         "Its holdings grouped by something that their funds have in common, largest NAV first.",
         EXPOSURES,
-        make=_exposures,
-        arguments=[argument("by", ExposureDimension, "What to group by."), _AS_OF],
+        make=exposures,
+        arguments=[argument("by", ExposureDimension, "What to group by."), AS_OF],
     )
     version: BigInt = column("The version, for optimistic locking.")
     created_at: datetime = column("When it was created.")

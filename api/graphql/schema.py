@@ -6,6 +6,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.field import StrawberryField
 
+from api.graphql.activity_mutations import ActivityMutation
 from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
 from api.graphql.capital import CapitalQuery
@@ -24,9 +25,13 @@ from api.graphql.people import PeopleMutation, PeopleQuery
 from api.graphql.portfolio_mutations import PortfolioMutation
 from api.graphql.portfolios import PortfolioQuery
 from api.graphql.reallocations import Reallocation, ReallocationMutation
+from api.graphql.recalculations import RecalculationMutation
+from api.graphql.returns import BenchmarkQuery
 from api.graphql.scalars import SCALARS, refuse_unstorable_texts
+from api.graphql.sequences import SequenceMutation, SequenceQuery
 from api.graphql.sign_in import SignInMutation
 from api.graphql.subscriptions import FollowingQuery, Subscription, load_subjects
+from api.graphql.valuation_mutations import ValuationMutation
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.declarations import Read
 
@@ -37,9 +42,11 @@ class Query(
     OrganizationQuery,
     FundQuery,
     PortfolioQuery,
+    BenchmarkQuery,
     CapitalQuery,
     ForecastQuery,
     AuditQuery,
+    SequenceQuery,
     PeopleQuery,
     ApiKeyQuery,
     FollowingQuery,
@@ -55,8 +62,12 @@ class Mutation(
     ForecastMutation,
     ReallocationMutation,
     PortfolioMutation,
+    ActivityMutation,
+    ValuationMutation,
+    RecalculationMutation,
     CapitalMutation,
     CapitalImportMutation,
+    SequenceMutation,
     SignInMutation,
     PeopleMutation,
     ApiKeyMutation,

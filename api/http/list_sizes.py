@@ -20,12 +20,22 @@ from api.reads.pages import NODES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 LIST_SIZE = 20
 """How many objects a list is taken to hold whose size no argument says."""
 GIVEN_MAX = 1_000
-"""How many objects an input's list may hold."""
+"""How many objects an input's list may hold, and more in a bulk."""
+BULK_MAX = 10_000
+"""How many objects the list of a bulk may hold."""
 LIST_SIZES = {
     ("Fund", "reserveRanking"): LIST_SIZE,
     ("Portfolio", "exposure"): 100,
+    ("CreateHoldingActivitiesPayload", "recalculations"): 100,
+    ("DeleteHoldingActivityPayload", "recalculations"): 1,
+    ("DeleteHoldingValuationPayload", "recalculations"): 1,
+    ("RecalculateIrrPayload", "recalculations"): 100,
+    ("RecordHoldingValuationsPayload", "recalculations"): 100,
+    ("UpdateHoldingActivityPayload", "recalculations"): 1,
     ("Query", "capitalState"): 200,
     ("Query", "proposeReallocation"): 100,
+    ("Query", "sequenceHealth"): 40,
+    ("RepairSequencesPayload", "repaired"): 40,
     ("Query", "waccTrend"): 100,
     ("Reallocation", "changes"): 100,
     ("ReallocationPreview", "deltas"): GIVEN_MAX,
@@ -36,16 +46,26 @@ LIST_SIZES = {
 INPUT_LISTS = {
     "commitReallocation": "proposals",
     "createReserveAllocations": "allocations",
+    "createHoldingActivities": "activities",
     "importCapitalHistory": "entries",
     "previewReallocation": "proposals",
+    "recordBenchmarkPrices": "prices",
     "recordHoldingStatements": "statements",
+    "recordHoldingValuations": "valuations",
 }
 """The lists in the inputs of mutations that say how long those of their payloads may be."""
+BULKS = frozenset({"createHoldingActivities", "recordBenchmarkPrices", "recordHoldingValuations"})
 LISTS_AS_GIVEN = frozenset(
     {
         ("CommitReallocationPayload", "userErrors"),
         ("CreateReserveAllocationsPayload", "reserveAllocations"),
         ("CreateReserveAllocationsPayload", "userErrors"),
+        ("CreateHoldingActivitiesPayload", "activities"),
+        ("CreateHoldingActivitiesPayload", "userErrors"),
+        ("RecordBenchmarkPricesPayload", "prices"),
+        ("RecordBenchmarkPricesPayload", "userErrors"),
+        ("RecordHoldingValuationsPayload", "userErrors"),
+        ("RecordHoldingValuationsPayload", "valuations"),
         ("ImportCapitalHistoryPayload", "userErrors"),
         ("PreviewReallocationPayload", "userErrors"),
         ("RecordHoldingStatementsPayload", "userErrors"),
@@ -119,7 +139,8 @@ def size_of(definition: GraphQLField, node: FieldNode) -> PageSize | ListLength 
         return ListLength(_given(definition, node, "ids"))
     if node.name.value in INPUT_LISTS and "input" in definition.args:
         # Beside an issue for each proposal there are the warnings, and user errors that are about no item.
-        return ListLength(_given_in_input(node, INPUT_LISTS[node.name.value]), GIVEN_MAX, LIST_SIZE)
+        most = BULK_MAX if node.name.value in BULKS else GIVEN_MAX
+        return ListLength(_given_in_input(node, INPUT_LISTS[node.name.value]), most, LIST_SIZE)
     return None
 
 

@@ -1,27 +1,54 @@
-"""Totals of holdings, portfolios and exposures: each holding by its latest statement on or before a date."""
+"""Totals of holdings, portfolios and exposures on a date.
+
+Each holding counts by its flows and last valuation until then, or by its latest statement where it has no flows.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from api.domain.activities import DISTRIBUTED, PAID_IN
 from api.domain.performance import Totals, totals
 from api.reads.declarations import BatchSelect
 
-_HOLDINGS = """
+_PAID_IN = ", ".join(f"'{kind}'" for kind in sorted(PAID_IN))
+_DISTRIBUTED = ", ".join(f"'{kind}'" for kind in sorted(DISTRIBUTED))
+
+# A holding's figures are those of its flows if it has any by then, else those of its latest statement.
+_HOLDINGS = f"""
 FROM portfolio_funds AS holding
 LEFT JOIN LATERAL (
-  SELECT id, committed_cents, paid_in_cents, distributed_cents, nav_cents FROM holding_statements AS statement
-  WHERE statement.organization_id = {organization} AND statement.holding_id = holding.id
-    AND statement.as_of <= {as_of}
-  ORDER BY statement.as_of DESC LIMIT 1
-) AS statement ON true
+  SELECT count(*) AS flow_count, coalesce(sum(amount_cents) FILTER (WHERE activity_type IN ({_PAID_IN})), 0) AS paid_in,
+    coalesce(sum(amount_cents) FILTER (WHERE activity_type IN ({_DISTRIBUTED})), 0) AS distributed,
+    coalesce(sum(amount_cents) FILTER (WHERE activity_type IN ({_DISTRIBUTED}) AND is_recallable), 0) AS recallable
+  FROM holding_activity_log AS activity
+  WHERE activity.organization_id = {{organization}} AND activity.holding_id = holding.id
+    AND activity.occurred_on <= {{as_of}}
+) AS activity ON true
+LEFT JOIN LATERAL (
+  SELECT TRUE AS is_reported, holding.commitment_cents::numeric AS committed_cents, activity.paid_in AS paid_in_cents,
+    activity.distributed AS distributed_cents, (
+      SELECT value_cents FROM portfolio_fund_valuations AS valuation
+      WHERE valuation.organization_id = {{organization}} AND valuation.holding_id = holding.id
+        AND valuation.valued_on <= {{as_of}}
+      ORDER BY valuation.valued_on DESC LIMIT 1
+    )::numeric AS nav_cents
+  WHERE activity.flow_count > 0
+  UNION ALL (
+    SELECT TRUE, committed_cents, paid_in_cents, distributed_cents, nav_cents FROM holding_statements AS statement
+    WHERE activity.flow_count = 0 AND statement.organization_id = {{organization}}
+      AND statement.holding_id = holding.id AND statement.as_of <= {{as_of}}
+    ORDER BY statement.as_of DESC LIMIT 1
+  )
+) AS figure ON true
 """
 
 _SUMS = """
-count(*), count(statement.id),
-count(*) FILTER (WHERE statement.id IS NULL OR statement.committed_cents IS NULL OR statement.paid_in_cents IS NULL
-  OR statement.distributed_cents IS NULL OR statement.nav_cents IS NULL),
-sum(statement.committed_cents), sum(statement.paid_in_cents), sum(statement.distributed_cents), sum(statement.nav_cents)
+count(*), count(figure.is_reported),
+count(*) FILTER (WHERE figure.is_reported IS NULL OR figure.committed_cents IS NULL OR figure.paid_in_cents IS NULL
+  OR figure.distributed_cents IS NULL OR figure.nav_cents IS NULL),
+sum(figure.committed_cents), sum(figure.paid_in_cents), sum(figure.distributed_cents), sum(figure.nav_cents),
+sum(activity.recallable)
 """
 
 DIMENSIONS = {
@@ -46,7 +73,7 @@ class ExposureGroup:
 def _totals(rows: Sequence[Sequence[Any]]) -> Totals:
     """The totals in the first of the rows; raises Refused (LIMIT_EXCEEDED) beyond 64 bits."""
     _, statement_count, incomplete_count, *sums = rows[0]
-    committed, paid_in, distributed, nav = (None if value is None else int(value) for value in sums)
+    committed, paid_in, distributed, nav, recallable = (None if value is None else int(value) for value in sums)
     return totals(
         committed=committed,
         paid_in=paid_in,
@@ -54,6 +81,7 @@ def _totals(rows: Sequence[Sequence[Any]]) -> Totals:
         nav=nav,
         statement_count=statement_count,
         incomplete_count=incomplete_count,
+        recallable=recallable or 0,
     )
 
 
@@ -69,7 +97,7 @@ def _exposure_sql(arguments: Mapping[str, Any]) -> str:
         " JOIN funds AS fund ON fund.organization_id = {organization} AND fund.id = holding.fund_id"
         " WHERE holding.organization_id = {organization} AND holding.portfolio_id = {key}"
         f" GROUP BY {label}, {fund_id}"
-        f" ORDER BY sum(statement.nav_cents) DESC NULLS LAST, {label} NULLS LAST, {fund_id}"
+        f" ORDER BY sum(figure.nav_cents) DESC NULLS LAST, {label} NULLS LAST, {fund_id}"
     )
 
 

@@ -29,6 +29,7 @@ from api.services.audit import Appended, Subject
 from api.services.checks import check_text
 from api.services.commands import Command
 from api.services.funds import base_currency
+from api.services.sequences import reserve_ids
 
 EXTERNAL_KEY_LENGTH_MAX = 200
 
@@ -82,10 +83,7 @@ async def record_entries(
     Their sources must be there, and locked; what the sources show now is the caller's to bring up to date. ``source``
     is the row of a single entry's source as it is then.
     """
-    reserved = await command.connection.fetch(
-        "SELECT nextval('capital_history_id_seq') AS id FROM generate_series(1, $1::bigint)", len(entries)
-    )
-    ids: list[int] = [row["id"] for row in reserved]
+    ids = await reserve_ids(command, "capital_history", len(entries))
     for entry_id, entry in zip(ids, entries, strict=True):
         before = {"annual_rate": entry.previous_rate, "available_cents": entry.previous_amount_cents}
         command.record(

@@ -92,7 +92,10 @@ def _problem(code: ErrorCode, index: int, field: str, message: str) -> Problem:
 
 
 async def insert_statements(command: Command, statements: Sequence[NewStatement]) -> list[int | None]:
-    """Inserts all in one statement. The new ids in the order given; None where that date has a statement already."""
+    """Inserts all in one statement, and in another the returns that they report.
+
+    The new ids in the order given; None where that date has a statement already.
+    """
     rows = await command.connection.fetch(
         """
         INSERT INTO holding_statements (organization_id, holding_id, as_of, committed_cents, paid_in_cents,
@@ -107,4 +110,17 @@ async def insert_statements(command: Command, statements: Sequence[NewStatement]
         *([getattr(statement, name) for statement in statements] for name in FIGURES),
     )
     ids = {(row["holding_id"], row["as_of"]): row["id"] for row in rows}
+    reported = [one for one in statements if one.reported_irr is not None and (one.holding_id, one.as_of) in ids]
+    if reported:
+        await command.connection.execute(
+            """
+            INSERT INTO portfolio_fund_irr_values (organization_id, holding_id, as_of, method, value)
+            SELECT $1, given.holding_id, given.as_of, 'REPORTED', given.value
+            FROM unnest($2::bigint[], $3::date[], $4::numeric[]) AS given (holding_id, as_of, value)
+            """,
+            command.organization_id,
+            [one.holding_id for one in reported],
+            [one.as_of for one in reported],
+            [one.reported_irr for one in reported],
+        )
     return [ids.get((statement.holding_id, statement.as_of)) for statement in statements]

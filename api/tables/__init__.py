@@ -2,6 +2,7 @@
 
 from sqlmodel import SQLModel
 
+from api.tables.activities import HoldingActivity
 from api.tables.audit import AuditEvent, AuditHead
 from api.tables.capital import CapitalHistoryEntry, CapitalSource
 from api.tables.forecasts import ForecastSnapshot, ReserveAllocation
@@ -21,6 +22,7 @@ from api.tables.people import (
 from api.tables.portfolios import Holding, HoldingStatement, Portfolio
 from api.tables.rate_limits import RateLimit
 from api.tables.reallocations import Reallocation
+from api.tables.returns import BenchmarkPrice, HoldingIrr, HoldingValuation, PortfolioIrr
 
 metadata = SQLModel.metadata
 
@@ -38,12 +40,16 @@ __all__ = [
     "ApiKey",
     "AuditEvent",
     "AuditHead",
+    "BenchmarkPrice",
     "CapitalHistoryEntry",
     "CapitalSource",
     "ForecastSnapshot",
     "Fund",
     "Holding",
+    "HoldingActivity",
+    "HoldingIrr",
     "HoldingStatement",
+    "HoldingValuation",
     "IdempotencyKey",
     "Investment",
     "InvestmentLot",
@@ -52,6 +58,7 @@ __all__ = [
     "Organization",
     "Portfolio",
     "PortfolioCompany",
+    "PortfolioIrr",
     "RateLimit",
     "Reallocation",
     "RefreshToken",

@@ -24,14 +24,18 @@ class Portfolio(VersionedRow, table=True):
 
 
 class Holding(VersionedRow, table=True):
-    """A portfolio's position in one fund."""
+    """A portfolio's position in one fund.
+
+    ``flows_version`` counts the changes of its activities and valuations; ``returns_stale_from`` is the earliest date
+    whose stored returns they left behind, until those are computed anew.
+    """
 
     __tablename__ = "portfolio_funds"
     __table_args__ = (
         same_organization("portfolio_id", "portfolios"),
         same_organization("fund_id", "funds"),
         UniqueConstraint("organization_id", "portfolio_id", "fund_id"),
-        Index("portfolio_funds_portfolio_idx", "organization_id", "portfolio_id", "id"),
+        UniqueConstraint("organization_id", "portfolio_id", "id"),
         Index("portfolio_funds_fund_idx", "organization_id", "fund_id", "id"),
         CheckConstraint("commitment_cents >= 0", name="commitment"),
         CheckConstraint("status IN ('ACTIVE', 'CLOSED')", name="status"),
@@ -41,6 +45,8 @@ class Holding(VersionedRow, table=True):
     fund_id: int = Field(sa_type=BigInteger)
     commitment_cents: int | None = cents()
     status: str = Field(default="ACTIVE", sa_column_kwargs={"server_default": text("'ACTIVE'")})
+    flows_version: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
+    returns_stale_from: date | None = Field(default=None, sa_type=Date)
 
 
 class HoldingStatement(TenantRow, table=True):

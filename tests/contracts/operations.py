@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import count
 from typing import Any
 
@@ -78,6 +79,9 @@ SUBSCRIPTIONS = root_fields(graphql_schema().subscription_type)
 NEEDS_A_SESSION = {"signOut", "changePassword"}
 """What is about the caller's own session and password, which most callers have not, and so is tested for itself."""
 
+
+OF_ALL_ORGANIZATIONS = {"sequenceHealth"}
+"""What is answered from the rows of all organizations, and told to administrators: ids in numbers, no row."""
 
 NAMES_NO_OBJECT = {"capitalState", "wacc", "waccAverage", "waccTrend"}
 """Root fields whose arguments are days and times alone."""
@@ -175,6 +179,11 @@ READS: dict[str, Callable[[str, Known], list[Operation]]] = {
     "portfolios": before_cursor("Portfolio"),
     "capitalSource": by_id("CapitalSource"),
     "capitalSources": before_cursor("CapitalSource"),
+    "benchmarkPrices": before_cursor(
+        "BenchmarkPrice",
+        Order(SortKey("priced_on", "date"), is_descending=True),
+        key=lambda _known: date(2024, 3, 31),
+    ),
     "capitalHistory": _capital_history,
     "capitalState": with_arguments('(asOf: "2024-12-31")'),
     "wacc": with_arguments('(asOf: "2024-12-31")'),
@@ -245,6 +254,19 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "recordHoldingStatements": lambda known: {
         "statements": [{"holdingId": known.ids["Holding"], "asOf": "2024-06-30", "navCents": "1"}]
     },
+    "createHoldingActivities": lambda known: {"activities": [_activity(known)]},
+    "updateHoldingActivity": lambda known: (
+        _versioned(known, "HoldingActivity") | {"amountCents": "7", "reason": "Typo."}
+    ),
+    "deleteHoldingActivity": lambda known: _versioned(known, "HoldingActivity") | {"reason": "Twice."},
+    "recordHoldingValuations": lambda known: {
+        "valuations": [{"holdingId": known.ids["Holding"], "valuedOn": "2024-06-30", "valueCents": "1"}]
+    },
+    "deleteHoldingValuation": lambda known: _versioned(known, "HoldingValuation"),
+    "recalculateIrr": lambda known: {"holdingId": known.ids["Holding"]},
+    "recordBenchmarkPrices": lambda known: {
+        "prices": [{"benchmark": f"Index {next(UNIQUE)}", "pricedOn": "2024-06-30", "price": "100.5"}]
+    },
     "addCapitalSource": lambda _known: {
         "name": f"New source {next(UNIQUE)}",
         "annualRate": "0.05",
@@ -271,6 +293,7 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "removeMember": lambda known: _versioned(known, "Membership"),
     "createApiKey": lambda _known: {"name": f"New key {next(UNIQUE)}", "role": "VIEWER"},
     "revokeApiKey": lambda known: {"id": known.ids["ApiKey"]},
+    "repairSequences": lambda _known: {},
 }
 """An input that each mutation accepts from whoever has the role in the organization that is known."""
 
@@ -281,6 +304,15 @@ def _versioned(known: Known, type_name: str) -> dict[str, Any]:
 
 def _planned(known: Known) -> dict[str, Any]:
     return {"companyId": known.ids["PortfolioCompany"], "plannedReserveCents": "7"}
+
+
+def _activity(known: Known) -> dict[str, Any]:
+    return {
+        "holdingId": known.ids["Holding"],
+        "activityType": "INVESTMENT",
+        "amountCents": "100",
+        "occurredOn": "2024-01-31",
+    }
 
 
 def _capital_entry() -> dict[str, Any]:

@@ -28,10 +28,12 @@ PRIVILEGES = {
     "api_keys": CHANGE,
     "audit_events": APPEND,
     "audit_heads": {"SELECT", "UPDATE"},
+    "benchmark_prices": CHANGE,
     "capital_history": APPEND,
     "capital_sources": CHANGE,
     "forecast_snapshots": CHANGE,
     "funds": CHANGE,
+    "holding_activity_log": CHANGE | {"DELETE"},
     "holding_statements": APPEND,
     "idempotency_keys": CHANGE | {"DELETE"},
     "investment_lots": CHANGE,
@@ -40,7 +42,10 @@ PRIVILEGES = {
     "memberships": {"SELECT", "UPDATE"},
     "organizations": {"SELECT", "UPDATE"},
     "portfolio_companies": CHANGE,
+    "portfolio_fund_irr_values": CHANGE | {"DELETE"},
+    "portfolio_fund_valuations": CHANGE | {"DELETE"},
     "portfolio_funds": CHANGE,
+    "portfolio_irr_values": CHANGE | {"DELETE"},
     "portfolios": CHANGE,
     "rate_limits": CHANGE | {"DELETE"},
     "reallocation_audit": APPEND,
@@ -49,8 +54,8 @@ PRIVILEGES = {
 }
 """All that tranche_app may do, by table. What only takes INSERT is append-only."""
 
-SEQUENCES = {"capital_history_id_seq": {"USAGE"}}
-"""The sequences that tranche_app takes ids from before it inserts."""
+SEQUENCES: dict[str, set[str]] = {}
+"""The sequences that tranche_app takes ids from: none but through reserve_ids, which holds the table."""
 
 COLUMNS_TO_UPDATE = {
     ("organizations", "tranche_app"): {"version"},

@@ -12,6 +12,7 @@ from tests.contracts.operations import (
     MUTATIONS,
     NAMES_NO_OBJECT,
     NEEDS_A_SESSION,
+    OF_ALL_ORGANIZATIONS,
     QUERIES,
     READS,
     Known,
@@ -57,7 +58,9 @@ async def server(
 def test_every_root_field_has_a_case() -> None:
     with_arguments = {name for name, declared in QUERIES.items() if declared.args}
     assert set(READS) == with_arguments
-    assert {name for name, declared in MUTATIONS.items() if declared.args} == set(INPUTS)
+    assert {name for name, declared in MUTATIONS.items() if declared.args} == {
+        name for name in INPUTS if MUTATIONS[name].args
+    }
 
 
 @READ_THROUGH
@@ -79,7 +82,7 @@ async def test_root_field_answers_another_organizations_id_like_an_unknown_one(
 
 
 @READ_THROUGH
-@pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.parametrize("name", [name for name in QUERIES if name not in OF_ALL_ORGANIZATIONS])
 async def test_what_one_organization_writes_changes_nothing_that_another_reads(
     server: RunningServer, name: str
 ) -> None:
@@ -133,7 +136,7 @@ async def test_mutation_answers_another_organizations_id_like_an_unknown_one(ser
 
 
 @READ_THROUGH
-@pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.parametrize("name", [name for name in QUERIES if name not in OF_ALL_ORGANIZATIONS])
 async def test_equal_ids_of_two_organizations_are_not_confused(server: RunningServer, name: str) -> None:
     alpha, beta = await populate_with_equal_ids(server)
     assert alpha.row_ids["Fund"] == beta.row_ids["Fund"]

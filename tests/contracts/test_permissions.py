@@ -58,9 +58,11 @@ def test_roles_are_those_of_the_matrix() -> None:
     assert list(Role) == RANK
 
 
-def test_only_the_log_and_who_may_come_in_are_for_administrators_to_read() -> None:
+def test_only_the_log_sequences_and_who_may_come_in_are_for_administrators_to_read() -> None:
     needed = {name: REQUIRED_ROLES[name] for name in QUERIES if name in REQUIRED_ROLES}
-    assert needed == dict.fromkeys(("auditEvents", "auditVerification", "apiKeys", "invitations"), Role.ADMIN)
+    assert needed == dict.fromkeys(
+        ("auditEvents", "auditVerification", "sequenceHealth", "apiKeys", "invitations"), Role.ADMIN
+    )
 
 
 def test_viewer_may_preview_and_write_nothing() -> None:

@@ -117,11 +117,16 @@ async def test_foreign_keys_carry_the_organization_to_the_organization(owner: as
 
 
 async def test_nothing_happens_behind_a_statements_back(owner: asyncpg.Connection) -> None:
-    """No triggers, no rules, no row deleted or blanked with another, no function with its owner's rights."""
+    """No triggers, no rules, no row deleted or blanked with another, no function with its owner's rights but these."""
     assert await owner.fetch("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == []
     assert await owner.fetch("SELECT rulename FROM pg_rules WHERE schemaname = 'public'") == []
     assert {(key["confdeltype"], key["confupdtype"]) for key in await owner.fetch(FOREIGN_KEYS)} == {(b"a", b"a")}
-    assert await owner.fetch("SELECT 1 FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef") == []
+    with_rights = "pronamespace = 'public'::regnamespace AND prosecdef"
+    rows = await owner.fetch(
+        f"SELECT proname, pg_get_userbyid(proowner) AS role FROM pg_proc WHERE {with_rights} ORDER BY 1"
+    )
+    of_sequences = ("repair_sequence", "reserve_ids", "sequence_health")
+    assert [tuple(row) for row in rows] == [(name, "tranche_maintenance") for name in of_sequences]
     assert await owner.fetch("SELECT 1 FROM pg_event_trigger") == []
 
 
@@ -133,7 +138,9 @@ async def test_roles_may_do_what_is_stated_and_no_more(owner: asyncpg.Connection
     assert await grants_of(owner, None) == {}
     assert await owner.fetch("SELECT 1 FROM pg_default_acl") == []
     work = {"SELECT", "INSERT", "UPDATE", "DELETE"}
-    assert await grants_of(owner, "tranche_maintenance") == dict.fromkeys(TABLES, work)
+    rows = await owner.fetch("SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'")
+    sequences = {row["sequencename"]: {"SELECT", "UPDATE", "USAGE"} for row in rows}
+    assert await grants_of(owner, "tranche_maintenance") == dict.fromkeys(TABLES, work) | sequences
 
 
 async def test_columns_that_may_be_updated_are_those_stated(owner: asyncpg.Connection) -> None:
@@ -161,6 +168,9 @@ async def test_functions_are_for_the_roles_that_need_them(owner: asyncpg.Connect
         ("append_audit", "tranche_app"),
         ("append_audit", "tranche_maintenance"),
         ("log_reallocation_audit", "tranche_app"),
+        ("repair_sequence", "tranche_app"),
+        ("reserve_ids", "tranche_app"),
+        ("sequence_health", "tranche_app"),
     ]
 
 
@@ -176,7 +186,9 @@ async def test_roles_of_the_server_own_nothing_and_bypass_nothing(owner: asyncpg
     assert [(row["rolname"], power) for row in rows for power in powers if row[power]] == []
     assert [row["rolname"] for row in rows if row["rolcanlogin"]] == ["tranche_server"]
     owned = "SELECT classid::regclass, objid FROM pg_shdepend JOIN pg_roles ON refobjid = pg_roles.oid"
-    assert await owner.fetch(f"{owned} WHERE deptype = 'o' AND rolname ~ '^tranche_'") == []
+    # The functions of sequences are tranche_maintenance's, which nobody logs in as.
+    others = "NOT (rolname = 'tranche_maintenance' AND classid = 'pg_proc'::regclass)"
+    assert await owner.fetch(f"{owned} WHERE deptype = 'o' AND rolname ~ '^tranche_' AND {others}") == []
     members = await owner.fetch(
         "SELECT roleid::regrole::text AS role FROM pg_auth_members WHERE member IN"
         " (SELECT oid FROM pg_roles WHERE rolname ~ '^tranche_') ORDER BY 1"

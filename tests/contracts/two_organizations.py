@@ -53,6 +53,7 @@ async def populate(server: RunningServer, organization: str) -> Known:
     )
     statement = {"holdingId": holding["holding"]["id"], "asOf": "2024-03-31", "committedCents": "1000"}
     await call(server, organization, "recordHoldingStatements", statements=[statement | {"paidInCents": "500"}])
+    await _populate_returns(server, organization, label, holding["holding"]["id"])
     fund = await call(server, organization, "createFund", name=label, strategy=label, sizeCents="100000000000")
     planned = await call(server, organization, "createPortfolioCompany", fundId=fund["fund"]["id"], name=label)
     company = await call(
@@ -132,6 +133,17 @@ async def _populate_forecasts(
         server, organization, "createForecastSnapshot", fundId=fund_id, name=label, idempotencyKey=label
     )
     await call(server, organization, "createReserveAllocation", snapshotId=snapshot["snapshot"]["id"], **planned)
+
+
+async def _populate_returns(server: RunningServer, organization: str, label: str, holding_id: str) -> None:
+    """Adds cash flows, a valuation with the returns that follow from it, and the price of a benchmark."""
+    flow = {"holdingId": holding_id, "activityType": "INVESTMENT", "amountCents": "1000", "note": label}
+    activities = [flow | {"occurredOn": "2023-03-31"}, flow | {"occurredOn": "2023-06-30"}]
+    await call(server, organization, "createHoldingActivities", activities=activities, idempotencyKey=label)
+    valuation = {"holdingId": holding_id, "valuedOn": "2024-03-31", "valueCents": "2100"}
+    await call(server, organization, "recordHoldingValuations", valuations=[valuation])
+    price = {"benchmark": label, "pricedOn": "2024-03-31", "price": "100.25"}
+    await call(server, organization, "recordBenchmarkPrices", prices=[price])
 
 
 async def _populate_people(server: RunningServer, organization: str, label: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from api.domain.access import Principal
 from api.domain.reallocation import Proposal
 from api.services import (
+    activities,
     capital,
     companies,
     forecasts,
@@ -18,12 +19,16 @@ from api.services import (
     reallocations,
     reserve_allocations,
     statements,
+    valuations,
 )
+from api.services.activities import NewActivity
 from api.services.capital import Changed
 from api.services.commands import Command, Writer
+from api.services.recalculation import EVERYTHING, recalculate
 from api.services.reserve_allocations import NewAllocation
 from api.services.snapshot_calculation import Calculator, calculate_due
 from api.services.statements import NewStatement
+from api.services.valuations import NewPrice, NewValuation
 from tests.server import RunningServer
 
 DAY = date(2024, 12, 31)
@@ -37,6 +42,7 @@ async def populate(server: RunningServer) -> None:
         principal = server.principal(organization=organization)
         await writer.run(principal, "importStatements", _fill, result_type=TypeAdapter(int))
         await writer.run(principal, "createForecastSnapshot", _forecast, result_type=TypeAdapter(int))
+        await _return(writer, principal)
         await _finance(writer, principal)
     # The last two of each organization stay as they are: nothing is calculated twice.
     await calculate_due(Calculator(server.database, writer, 60))
@@ -132,6 +138,23 @@ async def _ask_again(command: Command) -> int:
     return 1
 
 
+async def _return(writer: Writer, principal: Principal) -> None:
+    """Prices of benchmarks, and the returns of one holding in two; the others' are stale."""
+    prices = [NewPrice(name, date(2024, 1, 1 + day), Decimal("100.25") + day) for name in "AÜ" for day in range(3)]
+    await writer.run(
+        principal,
+        "recordBenchmarkPrices",
+        lambda command: valuations.record_benchmark_prices(command, prices),
+        result_type=TypeAdapter(list[int]),
+    )
+    rows = await writer.database.reads.fetch_for(
+        principal.organization_id,
+        "SELECT min(id) AS id FROM portfolios WHERE organization_id = $1",
+        (principal.organization_id,),
+    )
+    await recalculate(writer, principal, portfolio_id=rows[0]["id"], since=EVERYTHING)
+
+
 async def _finance(writer: Writer, principal: Principal) -> None:
     """Three sources, one of them removed; back-dated changes among them."""
     day = DAY
@@ -180,6 +203,21 @@ async def _hold(command: Command, portfolio_id: int, fund_id: int, index: int) -
         for year in range(2)
     ]
     await statements.record_holding_statements(command, reported)
+    await _value(command, holding_id, index)
+
+
+async def _value(command: Command, holding_id: int, index: int) -> None:
+    """Cash flows of several types, and valuations of which one is 0; nothing of every third holding."""
+    if index % 3 == 0:
+        return
+    kinds = ("INVESTMENT", "DISTRIBUTION", "FEE", "FUND_SWITCH_IN", "DIVIDEND_REINVESTED", "INVESTMENT")
+    flows = [
+        NewActivity(holding_id, kind, 10**7 + place, date(2023, 1 + place, 15), place == 1, None if place else "Ünï")
+        for place, kind in enumerate(kinds[: index + 2])
+    ]
+    await activities.create_holding_activities(command, flows)
+    values = [NewValuation(holding_id, date(2023 + year, 12, 31), year * 3 * 10**7) for year in range(2)]
+    await valuations.record_holding_valuations(command, values)
 
 
 async def _reallocate(command: Command, fund_id: int) -> None:

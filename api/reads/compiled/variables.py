@@ -14,12 +14,12 @@ from graphql import (
     GraphQLSchema,
     VariableDefinitionNode,
     VariableNode,
-    get_nullable_type,
-    is_leaf_type,
     is_non_null_type,
 )
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values, get_variable_values
+
+from api.reads.compiled.coercion import Coerce, Unfit, coercer
 
 NO_VARIABLES = VariableValues({}, {})
 
@@ -30,38 +30,33 @@ class Variables:
 
     schema: GraphQLSchema
     definitions: Sequence[VariableDefinitionNode]
-    _leaves: list[tuple[GraphQLVariableSignature, Any, bool]] | None = field(init=False)
+    _coercers: list[tuple[GraphQLVariableSignature, Coerce, bool]] | None = field(init=False)
 
     def __post_init__(self) -> None:
-        """Looks whether all of them are leaves without a default value."""
-        self._leaves = []
+        """Looks whether all of them are without a default value."""
+        self._coercers = []
         for definition in self.definitions:
             signature = get_variable_signature(self.schema, definition)
-            if (
-                isinstance(signature, GraphQLError)
-                or definition.default_value is not None
-                or not is_leaf_type(get_nullable_type(signature.type))
-            ):
-                self._leaves = None
+            if isinstance(signature, GraphQLError) or definition.default_value is not None:
+                self._coercers = None
                 return
-            leaf: Any = get_nullable_type(signature.type)
-            self._leaves.append((signature, leaf.coerce_input_value, not is_non_null_type(signature.type)))
+            self._coercers.append((signature, coercer(signature.type), not is_non_null_type(signature.type)))
 
     def read(self, given: Mapping[str, Any]) -> VariableValues | None:
         """The coerced values; None where they hold an error."""
         if not self.definitions:
             return NO_VARIABLES
-        values = self._read_leaves(given) if self._leaves is not None else None
+        values = self._read_plainly(given) if self._coercers is not None else None
         if values is None:
             # One error is enough: there may be as many as items are sent, each with a message of its own.
             found = get_variable_values(self.schema, self.definitions, dict(given), max_errors=1)
             values = found if isinstance(found, VariableValues) else None
         return values
 
-    def _read_leaves(self, given: Mapping[str, Any]) -> VariableValues | None:
+    def _read_plainly(self, given: Mapping[str, Any]) -> VariableValues | None:
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
-        for signature, coerce, is_nullable in self._leaves or ():
+        for signature, coerce, is_nullable in self._coercers or ():
             value = given.get(signature.name)
             if value is None:
                 if not is_nullable or signature.name in given:
@@ -70,7 +65,7 @@ class Variables:
                 continue
             try:
                 coerced[signature.name] = coerce(value)
-            except (GraphQLError, ValueError, TypeError):
+            except (GraphQLError, Unfit, ValueError, TypeError, RecursionError):
                 return None
             sources[signature.name] = VariableValueSource(signature, value)
         return VariableValues(sources, coerced)

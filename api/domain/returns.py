@@ -1,0 +1,110 @@
+"""The returns that are stored: of holdings on the days of their valuations, of portfolios where all is valued."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from api.domain.irr import Flows, Irr, IrrMethod, Valuation, flows_of, irr_series
+
+COMPUTED = (IrrMethod.XIRR, IrrMethod.MONTHLY_NOMINAL)
+"""The methods whose returns follow from flows and valuations."""
+
+
+class Flow(NamedTuple):
+    """A cash flow from the investor's side: cents, negative where money went in."""
+
+    day: date
+    cents: int
+    is_switch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What is known of one holding; the valuations ascend by day."""
+
+    holding_id: int
+    is_active: bool
+    flows: Sequence[Flow]
+    valuations: Sequence[Valuation]
+
+    def held(self) -> tuple[date, date]:
+        """From which day until before which one a portfolio's return takes a valuation of it.
+
+        It does not before the holding's first flow or valuation, nor from the last of one that is closed.
+        """
+        days = [flow.day for flow in self.flows] + [valuation.valued_on for valuation in self.valuations]
+        if self.is_active:
+            return min(days, default=date.min), date.max
+        return min(days, default=date.min), max(days, default=date.min)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReturn:
+    """A return to be stored for a day by a method."""
+
+    owner_id: int
+    as_of: date
+    method: IrrMethod
+    irr: Irr
+
+
+def holding_returns(position: Position, since: date) -> Iterator[StoredReturn]:
+    """A holding's returns on the days of its valuations from ``since`` on."""
+    valuations = [valuation for valuation in position.valuations if valuation.valued_on >= since]
+    if valuations:
+        flows = flows_of((flow.day, flow.cents) for flow in position.flows)
+        yield from _returns(position.holding_id, flows, valuations)
+
+
+def portfolio_returns(portfolio_id: int, positions: Sequence[Position], since: date) -> Iterator[StoredReturn]:
+    """A portfolio's returns on the days from ``since`` on on which every holding that it then holds is valued.
+
+    Fund switches between its holdings are no flows of the portfolio.
+    """
+    valuations = portfolio_valuations(positions, since)
+    if valuations:
+        flows = flows_of((flow.day, flow.cents) for one in positions for flow in one.flows if not flow.is_switch)
+        yield from _returns(portfolio_id, flows, valuations)
+
+
+def portfolio_valuations(positions: Sequence[Position], since: date) -> list[Valuation]:
+    """What all holdings together are worth on the days from ``since`` on on which all are valued, ascending."""
+    values: dict[date, int] = {}
+    valued: dict[date, set[int]] = {}
+    for position in positions:
+        for day, cents in position.valuations:
+            if day >= since:
+                values[day] = values.get(day, 0) + cents
+                valued.setdefault(day, set()).add(position.holding_id)
+    held = [(position.holding_id, *position.held()) for position in positions]
+    return [
+        Valuation(day, values[day])
+        for day in sorted(values)
+        if all(holding_id in valued[day] or not first <= day < end for holding_id, first, end in held)
+    ]
+
+
+def compute(
+    portfolios: Mapping[int, Sequence[Position]], since: Mapping[int, date]
+) -> tuple[list[StoredReturn], list[StoredReturn]]:
+    """The returns of holdings, each from its day in ``since`` on, and of their portfolios from the first of these on.
+
+    ``portfolios`` holds all positions of each; what is not in ``since`` is not computed, but its portfolio is.
+    """
+    of_holdings: list[StoredReturn] = []
+    of_portfolios: list[StoredReturn] = []
+    for portfolio_id, positions in portfolios.items():
+        changed = [position for position in positions if position.holding_id in since]
+        for position in changed:
+            of_holdings += holding_returns(position, since[position.holding_id])
+        if changed:
+            earliest = min(since[position.holding_id] for position in changed)
+            of_portfolios += portfolio_returns(portfolio_id, positions, earliest)
+    return of_holdings, of_portfolios
+
+
+def _returns(owner_id: int, flows: Flows, valuations: Sequence[Valuation]) -> Iterator[StoredReturn]:
+    for method in COMPUTED:
+        for valuation, irr in zip(valuations, irr_series(flows, valuations, method), strict=True):
+            yield StoredReturn(owner_id, valuation.valued_on, method, irr)

@@ -1,0 +1,270 @@
+"""Computing stored returns anew, from the day on from which flows or valuations have changed.
+
+The flows are read in one statement, solved in a thread, and written in one more transaction, which stores the returns
+of a portfolio where none of its holdings has changed meanwhile: so nothing is locked while it is computed. What is not
+stored stays marked, and is found again.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import StrEnum
+
+import asyncpg
+import structlog
+from pydantic import TypeAdapter
+
+from api.db.faults import fault_of
+from api.domain.access import Principal
+from api.domain.activities import FUND_SWITCHES, SIGNS
+from api.domain.dates import DATE_MIN
+from api.domain.irr import Valuation
+from api.domain.returns import Flow, Position, StoredReturn, compute
+from api.services.audit import Subject
+from api.services.commands import Command, Writer
+
+ATTEMPTS_MAX = 3
+EVERYTHING = DATE_MIN
+"""The day from which all returns are computed."""
+
+logger = structlog.get_logger(__name__)
+
+
+class RecalculationStatus(StrEnum):
+    """What came of computing a holding's returns."""
+
+    OK = "OK"
+    STALE = "STALE"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Recalculation:
+    """What came of computing one holding's returns: from which day on (None: none was stale), and why not, if not."""
+
+    holding_id: int
+    status: RecalculationStatus
+    since: date | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One snapshot: the positions of portfolios, how often each holding had changed, and which are to be computed."""
+
+    portfolios: Mapping[int, Sequence[Position]]
+    versions: Mapping[int, int]
+    since: Mapping[int, date]
+
+
+class _Overtaken(Exception):
+    """All that was computed has changed meanwhile; there is nothing to write."""
+
+
+_READ = """
+SELECT holding.id, holding.portfolio_id, holding.status, holding.flows_version, holding.returns_stale_from,
+  flow.days, flow.cents, flow.switches, valuation.days AS valued_on, valuation.cents AS value_cents
+FROM portfolio_funds AS holding
+CROSS JOIN LATERAL (
+  SELECT array_agg(occurred_on) AS days,
+    array_agg(CASE WHEN activity_type = ANY ($4) THEN -amount_cents ELSE amount_cents END) AS cents,
+    array_agg(activity_type = ANY ($5)) AS switches
+  FROM holding_activity_log AS activity
+  WHERE activity.organization_id = $1 AND activity.holding_id = holding.id
+) AS flow
+CROSS JOIN LATERAL (
+  SELECT array_agg(valued_on ORDER BY valued_on) AS days, array_agg(value_cents ORDER BY valued_on) AS cents
+  FROM portfolio_fund_valuations AS valuation
+  WHERE valuation.organization_id = $1 AND valuation.holding_id = holding.id
+) AS valuation
+WHERE holding.organization_id = $1 AND (holding.portfolio_id = $2 OR holding.portfolio_id IN (
+  SELECT portfolio_id FROM portfolio_funds WHERE organization_id = $1 AND id = ANY ($3)))
+ORDER BY holding.id
+"""
+_MONEY_IN = [kind.value for kind, sign in SIGNS.items() if sign < 0]
+_SWITCHES = [kind.value for kind in FUND_SWITCHES]
+
+
+async def recalculate(
+    writer: Writer,
+    principal: Principal,
+    *,
+    holding_ids: Collection[int] = (),
+    portfolio_id: int | None = None,
+    since: date | None = None,
+    request_id: str | None = None,
+) -> list[Recalculation]:
+    """Computes the returns of holdings, or of all in a portfolio, and of the portfolios that they are in.
+
+    ``since`` is the day from which on; None: for each holding the first day that is stale, if any is. Answers what came
+    of each; raises nothing but for what the caller's role does not allow.
+    """
+    await writer.authorise(principal, "recalculateIrr", request_id)
+    outcomes: dict[int, Recalculation] = {
+        holding_id: Recalculation(holding_id, RecalculationStatus.STALE) for holding_id in holding_ids
+    }
+    try:
+        for _ in range(ATTEMPTS_MAX):
+            reading = await _read(writer, principal.organization_id, holding_ids, portfolio_id, since)
+            wanted = reading.versions.keys() if portfolio_id is not None else set(holding_ids)
+            outcomes = {
+                holding_id: Recalculation(
+                    holding_id,
+                    RecalculationStatus.STALE if holding_id in reading.since else RecalculationStatus.OK,
+                    reading.since.get(holding_id),
+                )
+                for holding_id in sorted(wanted & reading.versions.keys())
+            }
+            if not reading.since:
+                break
+            computed = await asyncio.to_thread(compute, reading.portfolios, reading.since)
+            stored = await _store(writer, principal, reading, computed, request_id)
+            for holding_id in stored & outcomes.keys():
+                outcomes[holding_id] = replace(outcomes[holding_id], status=RecalculationStatus.OK)
+            if stored >= reading.since.keys():
+                break
+    except Exception as error:
+        # Whatever it was: what the returns are computed from has been committed, and is marked.
+        logger.exception("recalculation_failed", request_id=request_id)
+        reason = str(fault_of(error) or "The returns could not be computed; the log knows more.")
+        for holding_id, outcome in outcomes.items():
+            if outcome.status is not RecalculationStatus.OK:
+                outcomes[holding_id] = replace(outcome, status=RecalculationStatus.FAILED, reason=reason)
+    return [
+        replace(outcome, reason="The flows have changed meanwhile; recalculate again.")
+        if outcome.status is RecalculationStatus.STALE
+        else outcome
+        for outcome in outcomes.values()
+    ]
+
+
+async def _read(
+    writer: Writer,
+    organization_id: int,
+    holding_ids: Collection[int],
+    portfolio_id: int | None,
+    since: date | None,
+) -> _Reading:
+    """All flows and valuations of the portfolios, in one statement."""
+    arguments = (organization_id, portfolio_id, list(holding_ids), _MONEY_IN, _SWITCHES)
+    found = await writer.database.reads.fetch_for(organization_id, _READ, arguments)
+    portfolios: dict[int, list[Position]] = {}
+    stale: dict[int, date] = {}
+    for row in found:
+        portfolios.setdefault(row["portfolio_id"], []).append(_position(row))
+        is_wanted = portfolio_id is not None or row["id"] in holding_ids
+        first = since if since is not None and is_wanted else None
+        if row["returns_stale_from"] is not None and (first is None or row["returns_stale_from"] < first):
+            first = row["returns_stale_from"]
+        if first is not None:
+            stale[row["id"]] = first
+    return _Reading(portfolios, {row["id"]: row["flows_version"] for row in found}, stale)
+
+
+def _position(row: asyncpg.Record) -> Position:
+    return Position(
+        row["id"],
+        row["status"] == "ACTIVE",
+        list(map(Flow, row["days"] or (), row["cents"] or (), row["switches"] or ())),
+        list(map(Valuation, row["valued_on"] or (), row["value_cents"] or ())),
+    )
+
+
+async def _store(
+    writer: Writer,
+    principal: Principal,
+    reading: _Reading,
+    computed: tuple[Sequence[StoredReturn], Sequence[StoredReturn]],
+    request_id: str | None,
+) -> set[int]:
+    """Stores what was computed, but of portfolios that have changed; the holdings whose returns are stored."""
+
+    async def work(command: Command) -> list[int]:
+        unchanged = await _lock_unchanged(command, reading)
+        since = {
+            position.holding_id: reading.since[position.holding_id]
+            for portfolio_id in unchanged
+            for position in reading.portfolios[portfolio_id]
+            if position.holding_id in reading.since
+        }
+        if not since:
+            raise _Overtaken
+        of_holdings = [one for one in computed[0] if one.owner_id in since]
+        of_portfolios = [one for one in computed[1] if one.owner_id in unchanged]
+        await _write(command, "portfolio_fund_irr_values", "holding_id", of_holdings, since)
+        earliest = {
+            portfolio_id: min(since.get(one.holding_id, date.max) for one in reading.portfolios[portfolio_id])
+            for portfolio_id in unchanged
+        }
+        await _write(command, "portfolio_irr_values", "portfolio_id", of_portfolios, earliest)
+        await command.connection.execute(
+            "UPDATE portfolio_funds SET returns_stale_from = NULL"
+            " WHERE organization_id = $1 AND id = ANY ($2) AND returns_stale_from IS NOT NULL",
+            command.organization_id,
+            list(since),
+        )
+        for portfolio_id in unchanged:
+            after = {
+                "holding_ids": [one.holding_id for one in reading.portfolios[portfolio_id] if one.holding_id in since],
+                "from": earliest[portfolio_id],
+            }
+            command.record("returns.recalculated", Subject("Portfolio", portfolio_id), after=after)
+        return list(since)
+
+    try:
+        outcome = await writer.run(
+            principal, "recalculateIrr", work, result_type=TypeAdapter(list[int]), request_id=request_id
+        )
+    except _Overtaken:
+        return set()
+    return set(outcome.result)
+
+
+async def _lock_unchanged(command: Command, reading: _Reading) -> list[int]:
+    """Locks the holdings of the portfolios, and finds those portfolios that are as they were read."""
+    found = await command.connection.fetch(
+        "SELECT id, portfolio_id, flows_version FROM portfolio_funds WHERE organization_id = $1"
+        " AND portfolio_id = ANY ($2) ORDER BY id FOR NO KEY UPDATE",
+        command.organization_id,
+        [
+            portfolio_id
+            for portfolio_id, positions in reading.portfolios.items()
+            if any(position.holding_id in reading.since for position in positions)
+        ],
+    )
+    changed = {row["portfolio_id"] for row in found if reading.versions.get(row["id"]) != row["flows_version"]}
+    return sorted({row["portfolio_id"] for row in found} - changed)
+
+
+async def _write(
+    command: Command, table: str, owner: str, computed: Sequence[StoredReturn], since: Mapping[int, date]
+) -> None:
+    """Makes what is stored from these days on what was computed, in one statement."""
+    await command.connection.execute(
+        f"""
+        WITH computed AS MATERIALIZED (
+          SELECT * FROM unnest($2::bigint[], $3::date[], $4::text[], $5::numeric[], $6::text[])
+            AS given ({owner}, as_of, method, value, reason)
+        ), gone AS (
+          DELETE FROM {table} AS stored USING unnest($7::bigint[], $8::date[]) AS scope ({owner}, since)
+          WHERE stored.organization_id = $1 AND stored.{owner} = scope.{owner} AND stored.as_of >= scope.since
+            AND stored.method <> 'REPORTED' AND NOT EXISTS (
+              SELECT FROM computed WHERE computed.{owner} = stored.{owner} AND computed.as_of = stored.as_of
+                AND computed.method = stored.method)
+        )
+        INSERT INTO {table} AS stored (organization_id, {owner}, as_of, method, value, reason)
+        SELECT $1, computed.* FROM computed
+        ON CONFLICT (organization_id, {owner}, as_of, method) DO UPDATE
+          SET value = excluded.value, reason = excluded.reason, computed_at = excluded.computed_at
+          WHERE (stored.value, stored.reason) IS DISTINCT FROM (excluded.value, excluded.reason)
+        """,
+        command.organization_id,
+        [one.owner_id for one in computed],
+        [one.as_of for one in computed],
+        [one.method.value for one in computed],
+        [one.irr.value for one in computed],
+        [one.irr.reason and one.irr.reason.value for one in computed],
+        list(since),
+        list(since.values()),
+    )
