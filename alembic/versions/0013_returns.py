@@ -7,7 +7,7 @@ Revises: 0012
 import sqlalchemy as sa
 from alembic import op
 
-from api.db import row_security
+from api.db import online_changes, row_security
 
 revision = "0013"
 down_revision = "0012"
@@ -23,7 +23,9 @@ ACTIVITY_TYPES = (
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '3s'")
-    extend_holdings()
+    with online_changes.statement_by_statement():
+        extend_holdings()
+    op.execute("SET LOCAL lock_timeout = '3s'")
     create_activities()
     create_valuations()
     create_returns(
@@ -45,16 +47,12 @@ def upgrade() -> None:
 
 
 def extend_holdings() -> None:
-    op.add_column(
-        "portfolio_funds", sa.Column("flows_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
+    for column in ("flows_version bigint NOT NULL DEFAULT 0", "returns_stale_from date"):
+        online_changes.change(f"ALTER TABLE portfolio_funds ADD COLUMN IF NOT EXISTS {column}")
+    online_changes.create_index(
+        "portfolio_funds_portfolio_key", "portfolio_funds (organization_id, portfolio_id, id)", unique=True
     )
-    op.add_column("portfolio_funds", sa.Column("returns_stale_from", sa.Date(), nullable=True))
-    op.drop_index("portfolio_funds_portfolio_idx", "portfolio_funds")
-    op.create_unique_constraint(
-        op.f("portfolio_funds_organization_id_portfolio_id_id_key"),
-        "portfolio_funds",
-        ["organization_id", "portfolio_id", "id"],
-    )
+    online_changes.drop_index("portfolio_funds_portfolio_idx")
 
 
 def versioned_columns() -> list[sa.Column]:
@@ -210,7 +208,10 @@ def downgrade() -> None:
         "holding_activity_log",
     ):
         op.drop_table(table)
-    op.drop_constraint(op.f("portfolio_funds_organization_id_portfolio_id_id_key"), "portfolio_funds")
-    op.create_index("portfolio_funds_portfolio_idx", "portfolio_funds", ["organization_id", "portfolio_id", "id"])
-    op.drop_column("portfolio_funds", "returns_stale_from")
-    op.drop_column("portfolio_funds", "flows_version")
+    with online_changes.statement_by_statement():
+        online_changes.create_index(
+            "portfolio_funds_portfolio_idx", "portfolio_funds (organization_id, portfolio_id, id)"
+        )
+        online_changes.drop_index("portfolio_funds_portfolio_key")
+        for column in ("returns_stale_from", "flows_version"):
+            online_changes.change(f"ALTER TABLE portfolio_funds DROP COLUMN IF EXISTS {column}")

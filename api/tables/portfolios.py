@@ -35,7 +35,7 @@ class Holding(VersionedRow, table=True):
         same_organization("portfolio_id", "portfolios"),
         same_organization("fund_id", "funds"),
         UniqueConstraint("organization_id", "portfolio_id", "fund_id"),
-        UniqueConstraint("organization_id", "portfolio_id", "id"),
+        Index("portfolio_funds_portfolio_key", "organization_id", "portfolio_id", "id", unique=True),
         Index("portfolio_funds_fund_idx", "organization_id", "fund_id", "id"),
         CheckConstraint("commitment_cents >= 0", name="commitment"),
         CheckConstraint("status IN ('ACTIVE', 'CLOSED')", name="status"),
