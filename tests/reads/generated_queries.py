@@ -32,6 +32,7 @@ UNCOMPILED_ROOTS = frozenset(
         "wacc",
         "waccAverage",
         "waccTrend",
+        "sequenceHealth",
         "proposeReallocation",
         "compareSnapshots",
     }
