@@ -28,7 +28,7 @@ run: $(VENV)/.installed
 	@exec $(BIN)/tranche serve --demo
 
 test: $(VENV)/.installed-dev clients
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 # Fifty thousand generated queries on both paths instead of two thousand; takes half an hour.
 test-long: $(VENV)/.installed-dev
