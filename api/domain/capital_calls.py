@@ -1,0 +1,98 @@
+"""Capital calls: when they are due, when somebody is reminded of them, when they are overdue, and what a payment does.
+
+All days are UTC days. Which status may follow which is in ``states``.
+"""
+
+from datetime import date, timedelta
+from enum import StrEnum
+
+from api.errors import ErrorCode, Problem, invalid
+
+DUE_DAYS_DEFAULT = 30
+"""How many days after the call its money is due, unless it says."""
+GRACE_DAYS = 7
+"""How many days after the due date a call may be unpaid without being overdue."""
+REMINDER_DAYS = (7, 3, 1)
+"""So many days before the due date there is a reminder."""
+PAYMENTS_MAX = 1_000
+"""How many payments one call takes."""
+
+
+class PaymentType(StrEnum):
+    """How the money of a payment came."""
+
+    WIRE = "WIRE"
+    CHECK = "CHECK"
+    ACH = "ACH"
+    OTHER = "OTHER"
+
+
+class DistributionType(StrEnum):
+    """What a distribution is made of."""
+
+    DIVIDEND = "DIVIDEND"
+    CAPITAL_GAIN = "CAPITAL_GAIN"
+    RETURN_OF_CAPITAL = "RETURN_OF_CAPITAL"
+    LIQUIDATION = "LIQUIDATION"
+    OTHER = "OTHER"
+
+
+def due_on_default(called_on: date) -> date:
+    """The day on which the money of a call is due that does not say so."""
+    return called_on + timedelta(days=DUE_DAYS_DEFAULT)
+
+
+def overdue_on(due_on: date) -> date:
+    """The first day on which a call is overdue: the one after the last day of grace."""
+    return due_on + timedelta(days=GRACE_DAYS + 1)
+
+
+def next_check_on(due_on: date, since: date) -> date:
+    """The first day from ``since`` on that brings a reminder or makes an unpaid call overdue.
+
+    A day before ``since`` where the call has been overdue since then.
+    """
+    reminders = (due_on - timedelta(days=days) for days in REMINDER_DAYS)
+    return min((day for day in reminders if day >= since), default=overdue_on(due_on))
+
+
+def reminder_on(due_on: date, today: date) -> int | None:
+    """How many days are left of which ``today`` brings a reminder; None where it brings none."""
+    days = (due_on - today).days
+    return days if days in REMINDER_DAYS else None
+
+
+def check_due(called_on: date, due_on: date) -> list[Problem]:
+    """Money is due on the day of the call or later."""
+    if due_on < called_on:
+        expected = f"{called_on} or later"
+        return [invalid("due_on", "A call is not due before it is made.", expected=expected, actual=str(due_on))]
+    return []
+
+
+def check_called(field: str, amount_cents: int, *, called_cents: int, committed_cents: int) -> list[Problem]:
+    """All calls of an allocation together, ``called_cents`` so far, stay within what is committed."""
+    total = called_cents + amount_cents
+    if total > committed_cents:
+        message = "All calls together would be more than is committed."
+        code = ErrorCode.LIMIT_EXCEEDED
+        return [Problem(code, message, (field,), expected=str(committed_cents), actual=str(total))]
+    return []
+
+
+def check_payment(amount_cents: int, *, outstanding_cents: int) -> list[Problem]:
+    """A payment is above 0 and at most what is outstanding."""
+    if amount_cents <= 0:
+        return [invalid("amount_cents", "A payment is above 0.", expected="1 or more", actual=str(amount_cents))]
+    if amount_cents > outstanding_cents:
+        message = "This is more than is outstanding."
+        expected, actual = str(outstanding_cents), str(amount_cents)
+        return [Problem(ErrorCode.OVERPAYMENT, message, ("amount_cents",), expected=expected, actual=actual)]
+    return []
+
+
+def check_received(field: str, day: date, today: date) -> list[Problem]:
+    """Money is recorded when it has come: ``today`` (UTC) at the latest."""
+    if day > today:
+        return [invalid(field, "This is after today (UTC).", expected=f"at most {today}", actual=str(day))]
+    return []
