@@ -4,6 +4,7 @@ All days are UTC days. Which status may follow which is in ``states``.
 """
 
 from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from enum import StrEnum
 
 from api.errors import ErrorCode, Problem, invalid
@@ -14,6 +15,7 @@ GRACE_DAYS = 7
 """How many days after the due date a call may be unpaid without being overdue."""
 REMINDER_DAYS = (7, 3, 1)
 """So many days before the due date there is a reminder."""
+PERCENTAGE_PLACES_MAX = 6
 PAYMENTS_MAX = 1_000
 """How many payments one call takes."""
 
@@ -70,8 +72,34 @@ def check_due(called_on: date, due_on: date) -> list[Problem]:
     return []
 
 
+def check_asked(amount_cents: int | None, percentage: Decimal | None) -> list[Problem]:
+    """A call is of an amount above 0 or of a percentage, a fraction above 0 and up to 1, and not of both."""
+    if (amount_cents is None) == (percentage is None):
+        return [invalid("amount_cents", "Give an amount or a percentage.", expected="one of the two")]
+    if amount_cents is not None and amount_cents <= 0:
+        return [invalid("amount_cents", "A call is above 0.", expected="1 or more", actual=str(amount_cents))]
+    # The range first: rounding a number of a hundred digits would raise.
+    if percentage is not None and (not 0 < percentage <= 1 or percentage != round(percentage, PERCENTAGE_PLACES_MAX)):
+        limit = f"above 0 and at most 1, with at most {PERCENTAGE_PLACES_MAX} decimals"
+        return [invalid("percentage", f"A percentage is {limit}.", expected=limit, actual=format(percentage, "f"))]
+    return []
+
+
+def amount_of(amount_cents: int | None, percentage: Decimal | None, *, committed_cents: int) -> int:
+    """The amount of a call in cents: as asked, or as a fraction of what is committed, to the nearest cent.
+
+    Halves go up. It is 0 where the fraction comes to less than half a cent.
+    """
+    if percentage is None:
+        return amount_cents or 0
+    with localcontext(prec=60):
+        return int((percentage * committed_cents).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
 def check_called(field: str, amount_cents: int, *, called_cents: int, committed_cents: int) -> list[Problem]:
     """All calls of an allocation together, ``called_cents`` so far, stay within what is committed."""
+    if amount_cents <= 0:
+        return [invalid(field, "This comes to less than a cent.", expected="1 or more", actual=str(amount_cents))]
     total = called_cents + amount_cents
     if total > committed_cents:
         message = "All calls together would be more than is committed."
