@@ -35,6 +35,8 @@ from api.http.operations import OperationLimits, Operations
 from api.http.persisted_documents import PersistedDocuments, read_trusted_documents
 from api.http.security_headers import SafeAnswers, answer_errors_as_json, security_headers
 from api.http.tokens import Tokens
+from api.reads.kept import KeptAnswers
+from api.reads.kept_ahead import Refresher
 from api.reads.live.followers import LiveLog
 from api.services.commands import Writer
 from api.services.passwords import Passwords
@@ -83,6 +85,9 @@ def create_app(settings: Settings) -> Application:
         bus = EventBus(url)
         bus.start()
         live = LiveLog(database, bus)
+        kept = KeptAnswers()
+        refresher = Refresher(kept, database, bus)
+        refresher.start()
         people = _people(settings, database, tokens)
         writer = Writer(database, settings.idempotency_days, bus)
         worker = worker_for(database, writer, bus, snapshot_seconds_max=settings.snapshot_seconds_max)
@@ -101,6 +106,7 @@ def create_app(settings: Settings) -> Application:
                 people=people,
                 limits=OperationLimits(settings.cost_max, settings.operation_seconds_max),
                 rates=RateLimits(database, settings.cost_per_minute),
+                kept=kept,
             )
             documents = Documents(
                 schema()._schema,
@@ -120,6 +126,7 @@ def create_app(settings: Settings) -> Application:
         finally:
             reporter.cancel()
             await worker.close()
+            await refresher.close()
             await live.close()
             await bus.close()
             people.sign_ins.passwords.close()
