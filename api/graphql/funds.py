@@ -15,6 +15,7 @@ from api.graphql.context import Info
 from api.graphql.declare import argument, batch, column, connection, entity, load, root_one
 from api.graphql.filters import any_of, at_least, at_most, contains
 from api.graphql.forecasts import ForecastSnapshot, ForecastSnapshotFilter, ForecastSnapshotOrder
+from api.graphql.fund_metrics import FundMetrics, fund_metrics
 from api.graphql.investments import Investment, InvestmentFilter, InvestmentOrder
 from api.graphql.moic import RankedReserve, ranked_reserves
 from api.graphql.mutations import Payload, given, refusal, row_id, write
@@ -112,6 +113,7 @@ class Fund(Node):
             argument("first", int | None, f"How many from the front, at most {PAGE_SIZE_MAX}.", PAGE_SIZE_DEFAULT)
         ],
     )
+    metrics: FundMetrics = fund_metrics()
 
 
 @strawberry.input(description="Which funds to show.")

@@ -27,6 +27,7 @@ from api.graphql.reallocations import Reallocation, ReallocationMutation
 from api.graphql.scalars import SCALARS, refuse_unstorable_texts
 from api.graphql.sign_in import SignInMutation
 from api.graphql.subscriptions import FollowingQuery, Subscription, load_subjects
+from api.graphql.system import SystemQuery
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.declarations import Read
 
@@ -43,6 +44,7 @@ class Query(
     PeopleQuery,
     ApiKeyQuery,
     FollowingQuery,
+    SystemQuery,
 ):
     """What can be read."""
 

@@ -40,9 +40,10 @@ COUNT_PRICE = 1
 VERIFICATION_PRICE = 1_000
 CAPITAL_PRICE = 100
 METRICS_PRICE = 100
-"""A snapshot's metrics hold as many companies as its fund does, whatever is asked for."""
+"""A snapshot's metrics hold as many companies as its fund does, those of a fund look through all its calls."""
 FIELD_PRICES = {
     ("ForecastSnapshot", "metrics"): METRICS_PRICE,
+    ("Fund", "metrics"): METRICS_PRICE,
     ("Query", "auditVerification"): VERIFICATION_PRICE,
     ("Query", "capitalState"): CAPITAL_PRICE,
     ("Query", "wacc"): CAPITAL_PRICE,

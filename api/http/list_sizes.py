@@ -23,6 +23,7 @@ GIVEN_MAX = 1_000
 """How many objects an input's list may hold."""
 LIST_SIZES = {
     ("Fund", "reserveRanking"): LIST_SIZE,
+    ("FundMetrics", "weights"): 1_000,
     ("Portfolio", "exposure"): 100,
     ("Query", "capitalState"): 200,
     ("Query", "proposeReallocation"): 100,
@@ -30,6 +31,7 @@ LIST_SIZES = {
     ("Reallocation", "changes"): 100,
     ("ReallocationPreview", "deltas"): GIVEN_MAX,
     ("SnapshotComparison", "companies"): 100,
+    ("SystemHealth", "caches"): LIST_SIZE,
     ("Viewer", "memberships"): 20,
 }
 """What lists are taken to hold that may be longer than LIST_SIZE, by the rules or by what firms have."""
