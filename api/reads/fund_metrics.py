@@ -120,7 +120,8 @@ def _sql(arguments: Mapping[str, Any]) -> str:
     worth = _WORTH_THEN if arguments["is_past"] else _WORTH_TODAY
     return f"""
     SELECT fund.id, coalesce(held.version, 0), fund.size_cents, allocated.committed, allocated.live,
-      called.cents + called_early.cents, called.late + paid_later.late, paid.days, paid.cents, distributed.days, distributed.cents,
+      called.cents + called_early.cents, called.late + paid_later.late,
+      paid.days, paid.cents, distributed.days, distributed.cents,
       worth.invested, worth.realized, worth.value, worth.active_value, weighed.ids, weighed.cents
     FROM funds AS fund
     LEFT JOIN fund_metrics_versions AS held

@@ -6,7 +6,7 @@ to, and takes what is kept only if it is of exactly that version: so it is what 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,35 +172,33 @@ class KeptAnswers:
         return flight if flight and (flight.has_connection or not reader.in_transaction) else None
 
     def _keep(self, place: Place, kept: Kept) -> None:
+        """Keeps an answer, unless a newer one is kept, in the place of an older one."""
         earlier = self._kept.get(place)
-        if earlier is not None:
-            if earlier.version > kept.version:
-                return
-            kept.refreshes_left = earlier.refreshes_left
-        if kept.bytes > self.bytes_max:
+        if kept.bytes > self.bytes_max or (earlier is not None and earlier.version > kept.version):
             return
-        self._drop([place])
-        places = self._places.setdefault(place.organization_id, set())
-        if not places and self.on_first_of is not None:
-            self.on_first_of(place.organization_id)
-        places.add(place)
+        if earlier is None:
+            places = self._places.setdefault(place.organization_id, set())
+            if not places and self.on_first_of is not None:
+                self.on_first_of(place.organization_id)
+            places.add(place)
+        else:
+            kept.refreshes_left = earlier.refreshes_left
+            self.bytes -= earlier.bytes
         self._kept[place] = kept
+        self._kept.move_to_end(place)
         self.bytes += kept.bytes
         while self.bytes > self.bytes_max:
-            self._drop([next(iter(self._kept))])
+            self._drop_oldest()
 
-    def _drop(self, places: Iterable[Place]) -> None:
-        for place in places:
-            kept = self._kept.pop(place, None)
-            if kept is None:
-                continue
-            self.bytes -= kept.bytes
-            left = self._places[place.organization_id]
-            left.discard(place)
-            if not left:
-                del self._places[place.organization_id]
-                if self.on_last_of is not None:
-                    self.on_last_of(place.organization_id)
+    def _drop_oldest(self) -> None:
+        place, kept = self._kept.popitem(last=False)
+        self.bytes -= kept.bytes
+        left = self._places[place.organization_id]
+        left.discard(place)
+        if not left:
+            del self._places[place.organization_id]
+            if self.on_last_of is not None:
+                self.on_last_of(place.organization_id)
 
     def _count(self, name: str, hits: int, misses: int) -> None:
         self.hits += hits
