@@ -96,18 +96,7 @@ def create_app(settings: Settings) -> Application:
         try:
             app.state.database, app.state.bus = database, bus
             authenticator = Authenticator(database, tokens)
-            operations = Operations(
-                schema()._schema,
-                database,
-                writer,
-                settings.compiled_queries,
-                hides_suggestions=settings.hides_suggestions,
-                hides_schema=settings.introspection_for is not Introspection.EVERYBODY,
-                people=people,
-                limits=OperationLimits(settings.cost_max, settings.operation_seconds_max),
-                rates=RateLimits(database, settings.cost_per_minute),
-                kept=kept,
-            )
+            operations = _operations(settings, database, writer, people, kept)
             documents = Documents(
                 schema()._schema,
                 declared_fields(),
@@ -144,6 +133,24 @@ def create_app(settings: Settings) -> Application:
             else [*graphiql_routes(demo_token=lambda: None), *live_page_routes(demo_token=no_token)]
         )
     return app
+
+
+def _operations(
+    settings: Settings, database: Database, writer: Writer, people: People, kept: KeptAnswers
+) -> Operations:
+    """What answers operations within the limits that the settings say."""
+    return Operations(
+        schema()._schema,
+        database,
+        writer,
+        settings.compiled_queries,
+        hides_suggestions=settings.hides_suggestions,
+        hides_schema=settings.introspection_for is not Introspection.EVERYBODY,
+        people=people,
+        limits=OperationLimits(settings.cost_max, settings.operation_seconds_max),
+        rates=RateLimits(database, settings.cost_per_minute),
+        kept=kept,
+    )
 
 
 def create_app_from_environment() -> Application:
