@@ -9,6 +9,8 @@ from strawberry.types.field import StrawberryField
 from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
 from api.graphql.capital import CapitalQuery
+from api.graphql.capital_call_mutations import CapitalCallMutation
+from api.graphql.capital_calls import CapitalCallQuery
 from api.graphql.capital_import import CapitalImportMutation
 from api.graphql.capital_mutations import CapitalMutation
 from api.graphql.companies import CompanyMutation
@@ -38,6 +40,7 @@ class Query(
     FundQuery,
     PortfolioQuery,
     CapitalQuery,
+    CapitalCallQuery,
     ForecastQuery,
     AuditQuery,
     PeopleQuery,
@@ -57,6 +60,7 @@ class Mutation(
     PortfolioMutation,
     CapitalMutation,
     CapitalImportMutation,
+    CapitalCallMutation,
     SignInMutation,
     PeopleMutation,
     ApiKeyMutation,

@@ -22,6 +22,7 @@ LIST_SIZE = 20
 GIVEN_MAX = 1_000
 """How many objects an input's list may hold."""
 LIST_SIZES = {
+    ("CapitalCall", "payments"): LIST_SIZE,
     ("Fund", "reserveRanking"): LIST_SIZE,
     ("Portfolio", "exposure"): 100,
     ("Query", "capitalState"): 200,

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from api.domain.capital_calls import (
+    CallChange,
     amount_of,
     check_asked,
     check_called,
@@ -30,8 +31,14 @@ from api.services.fund_versions import touch
 
 REASON_LENGTH_MAX = 1000
 CREATED, STATUS_CHANGED, PAID = "capital_call.created", "capital_call.status_changed", "capital_call.paid"
-ACTIONS = frozenset({CREATED, STATUS_CHANGED, PAID, OVERDUE, *REMINDERS})
-"""All that the log says of a call itself."""
+CHANGES = {
+    CREATED: CallChange.CREATED,
+    STATUS_CHANGED: CallChange.STATUS_CHANGED,
+    PAID: CallChange.PAYMENT,
+    OVERDUE: CallChange.OVERDUE,
+    **dict.fromkeys(REMINDERS, CallChange.REMINDER),
+}
+"""All that the log says of a call itself, by the name of the action."""
 
 
 async def create_capital_call(
