@@ -13,10 +13,10 @@ Written by `tranche state-machines` from the tables in `api/domain/states.py`; w
 
 _ALLOCATIONS = """\
 Above the organization's threshold an allocation begins as `PENDING_APPROVAL`, else as `COMMITTED`. From
-`PENDING_APPROVAL` only `approveDealAllocation` and `rejectDealAllocation` lead on, and an update to an amount that needs
-no approval. Once something has been paid, payments decide between `PARTIALLY_PAID` and `FUNDED`. One way is not asked
-for as a status and so not drawn: raising the amount above the threshold makes a `COMMITTED` allocation wait for approval
-again, as long as nothing has been called.
+`PENDING_APPROVAL` lead `approveDealAllocation`, `rejectDealAllocation`, and an update to an amount that needs no
+approval; `changeDealAllocationStatus` does not. Once something has been paid, payments decide between `PARTIALLY_PAID`
+and `FUNDED`. One way cannot be asked for, and is not drawn: raising the amount above the threshold makes a `COMMITTED`
+allocation wait for approval again, as long as nothing has been called.
 """
 
 _CALLS = """\

@@ -1,4 +1,4 @@
-"""The states of deal allocations and of capital calls: one table of transitions for each, and what payments make of them.
+"""The states of deal allocations and of capital calls: a table of transitions each, and what payments make of them.
 
 docs/state-machines.md shows both; ``tranche state-machines`` writes it from here.
 """
