@@ -4,9 +4,10 @@ All days are UTC days. Which status may follow which is in ``states``.
 """
 
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import Decimal
 from enum import StrEnum
 
+from api.domain.money import share_of
 from api.errors import ErrorCode, Problem, invalid
 
 DUE_DAYS_DEFAULT = 30
@@ -103,10 +104,7 @@ def amount_of(amount_cents: int | None, percentage: Decimal | None, *, committed
 
     Halves go up. It is 0 where the fraction comes to less than half a cent.
     """
-    if percentage is None:
-        return amount_cents or 0
-    with localcontext(prec=60):
-        return int((percentage * committed_cents).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return amount_cents or 0 if percentage is None else share_of(committed_cents, percentage)
 
 
 def check_called(field: str, amount_cents: int, *, called_cents: int, committed_cents: int) -> list[Problem]:

@@ -50,7 +50,7 @@ class CreateCapitalCallInput:
         default=None,
         description=f"The day on which it is due: not before the call; {DUE_DAYS_DEFAULT} days after it unless given.",
     )
-    status: GraphQLCallStatus | None = strawberry.field(  # type: ignore[valid-type]
+    status: GraphQLCallStatus | None = strawberry.field(
         default=None, description="CALLED, which it is unless given, or SCHEDULED."
     )
     idempotency_key: str | None = strawberry.field(default=None, description=KEY_DESCRIPTION)
@@ -61,7 +61,7 @@ class ChangeCapitalCallStatusInput:
     """Another status for a capital call."""
 
     id: strawberry.ID = strawberry.field(description="The call.")
-    status: GraphQLCallStatus = strawberry.field(  # type: ignore[valid-type]
+    status: GraphQLCallStatus = strawberry.field(
         description="CALLED, DEFAULTED, or OVERDUE where its days of grace have passed; payments do the rest."
     )
     expected_version: BigInt = strawberry.field(description="The version that the change is made against.")
@@ -77,7 +77,7 @@ class RecordCapitalCallPaymentInput:
     capital_call_id: strawberry.ID = strawberry.field(description=f"The call; it takes at most {PAYMENTS_MAX}.")
     amount_cents: Cents = strawberry.field(description="How much: above 0, and at most what is outstanding.")
     paid_on: date | None = strawberry.field(default=None, description=RECEIVED_DESCRIPTION)
-    payment_type: GraphQLPaymentType | None = strawberry.field(  # type: ignore[valid-type]
+    payment_type: GraphQLPaymentType | None = strawberry.field(
         default=None, description="How it came; by WIRE unless given."
     )
     idempotency_key: str | None = strawberry.field(default=None, description=KEY_DESCRIPTION)
@@ -90,9 +90,7 @@ class RecordDistributionInput:
     allocation_id: strawberry.ID = strawberry.field(description="The allocation.")
     amount_cents: Cents = strawberry.field(description="How much, above 0.")
     distributed_on: date | None = strawberry.field(default=None, description=RECEIVED_DESCRIPTION)
-    distribution_type: GraphQLDistributionType = strawberry.field(  # type: ignore[valid-type]
-        description="What it is made of."
-    )
+    distribution_type: GraphQLDistributionType = strawberry.field(description="What it is made of.")
     is_recallable: bool | None = strawberry.field(
         default=None, description="Whether it may be called again; it may not unless this says so."
     )

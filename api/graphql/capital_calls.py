@@ -29,7 +29,7 @@ GraphQLCallStatus = describe(
     CallStatus,
     "CapitalCallStatus",
     "What has become of a capital call.",
-    CAPITAL_CALL.descriptions,  # type: ignore[arg-type]
+    CAPITAL_CALL.descriptions,
 )
 
 GraphQLPaymentType = describe(

@@ -111,7 +111,7 @@ class CapitalCallChange:
         return encode_cursor(info.context.principal.organization_id, self.log_entry.sequence)
 
     @strawberry.field(description="What has happened.")
-    def kind(self) -> GraphQLCallChange:  # type: ignore[valid-type]
+    def kind(self) -> GraphQLCallChange:
         """What has happened."""
         return CHANGES[self.log_entry.action]
 

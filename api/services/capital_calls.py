@@ -26,6 +26,7 @@ from api.services import rows
 from api.services.audit import Subject
 from api.services.checks import check_day, check_text
 from api.services.commands import Command
+from api.services.deal_allocations import called_of
 from api.services.due_calls import OVERDUE, REMINDERS
 from api.services.fund_versions import touch
 
@@ -73,13 +74,9 @@ async def create_capital_call(
     check_takes_calls(allocation)
     committed_cents: int = allocation["amount_cents"]
     amount = amount_of(amount_cents, percentage, committed_cents=committed_cents)
-    called_cents = await command.connection.fetchval(
-        "SELECT coalesce(sum(amount_cents), 0) FROM capital_calls WHERE organization_id = $1 AND allocation_id = $2",
-        command.organization_id,
-        allocation_id,
-    )
+    called = await called_of(command, allocation_id)
     field = "amount_cents" if percentage is None else "percentage"
-    problems = check_called(field, amount, called_cents=int(called_cents), committed_cents=committed_cents)
+    problems = check_called(field, amount, called_cents=called.called_cents, committed_cents=committed_cents)
     if problems:
         raise Refused(problems)
     values: dict[str, object] = {

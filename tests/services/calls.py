@@ -36,16 +36,20 @@ class Calls:
     def __post_init__(self) -> None:
         self.writer = Writer(self.database)
 
+    async def fund(self) -> int:
+        """The id of a new fund of unknown size."""
+        statement = "INSERT INTO funds (organization_id, name, currency) VALUES ($1, $2, 'USD') RETURNING id"
+        fund_id: int = await self.owner.fetchval(statement, self.organization_id, f"Fund {next(_NUMBERS)}")
+        return fund_id
+
+    async def deal(self) -> int:
+        """The id of a new deal."""
+        statement = "INSERT INTO deals (organization_id, name) VALUES ($1, $2) RETURNING id"
+        deal_id: int = await self.owner.fetchval(statement, self.organization_id, f"Deal {next(_NUMBERS)}")
+        return deal_id
+
     async def allocate(self, amount_cents: int = 1000, *, status: str = "COMMITTED") -> int:
         """An allocation of a fund and a deal of its own; returns its id."""
-        number = next(_NUMBERS)
-        fund_id, deal_id = [
-            await self.owner.fetchval(statement, self.organization_id, f"No. {number}")
-            for statement in (
-                "INSERT INTO funds (organization_id, name, currency) VALUES ($1, $2, 'USD') RETURNING id",
-                "INSERT INTO deals (organization_id, name) VALUES ($1, $2) RETURNING id",
-            )
-        ]
         allocation_id: int = await self.owner.fetchval(
             """
             INSERT INTO deal_allocations (organization_id, fund_id, deal_id, amount_cents, security_type, status,
@@ -56,16 +60,22 @@ class Calls:
             FROM memberships WHERE organization_id = $1 LIMIT 1 RETURNING id
             """,
             self.organization_id,
-            fund_id,
-            deal_id,
+            await self.fund(),
+            await self.deal(),
             amount_cents,
             status,
         )
         return allocation_id
 
-    async def run(self, mutation: str, work: Callable[[Command], Awaitable[T]], result_type: type[T]) -> T:
-        """What a command makes; raises Refused."""
-        principal = Principal(self.organization_id, None, Role.EDITOR)
+    async def run(
+        self,
+        mutation: str,
+        work: Callable[[Command], Awaitable[T]],
+        result_type: type[T],
+        principal: Principal | None = None,
+    ) -> T:
+        """What a command makes, the system's unless somebody else's; raises Refused."""
+        principal = principal or Principal(self.organization_id, None, Role.EDITOR)
         return (await self.writer.run(principal, mutation, work, result_type=TypeAdapter(result_type))).result
 
     async def call(self, allocation_id: int, amount_cents: int | None = None, **values: Any) -> int:
@@ -89,8 +99,8 @@ class Calls:
         )
 
     async def distribute(self, allocation_id: int, amount_cents: int, **values: Any) -> int:
-        given = {"allocation_id": allocation_id, "amount_cents": amount_cents, "today": self.today} | values
-        given.setdefault("distribution_type", "DIVIDEND")
+        values = {"distribution_type": "DIVIDEND", **values}
+        given = {"allocation_id": allocation_id, "amount_cents": amount_cents, "today": self.today, **values}
         return await self.run("recordDistribution", lambda command: record_distribution(command, **given), int)
 
     async def check(self, after: int = 0) -> None:
