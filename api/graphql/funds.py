@@ -12,6 +12,7 @@ from api.errors import Refused
 from api.graphql.companies import PortfolioCompany, PortfolioCompanyFilter, PortfolioCompanyOrder
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.context import Info
+from api.graphql.deals import DealAllocation, DealAllocationFilter, DealAllocationOrder
 from api.graphql.declare import argument, batch, column, connection, entity, load, root_one
 from api.graphql.filters import any_of, at_least, at_most, contains
 from api.graphql.forecasts import ForecastSnapshot, ForecastSnapshotFilter, ForecastSnapshotOrder
@@ -95,6 +96,14 @@ class Fund(Node):
         tables.Reallocation,
         by="fund_id",
         default_order=("created_at", True),
+    )
+    allocations: Connection[DealAllocation] = connection(
+        "What it has allocated to deals.",
+        "DealAllocation",
+        tables.DealAllocation,
+        by="fund_id",
+        filter=DealAllocationFilter,
+        order=DealAllocationOrder,
     )
     holdings: Connection[Annotated["Holding", strawberry.lazy("api.graphql.portfolios")]] = connection(
         "The positions that portfolios have in it.", "Holding", tables.Holding, by="fund_id"

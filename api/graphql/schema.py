@@ -8,12 +8,17 @@ from strawberry.types.field import StrawberryField
 
 from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
+from api.graphql.business_rules import BusinessRulesMutation
 from api.graphql.capital import CapitalQuery
 from api.graphql.capital_call_mutations import CapitalCallMutation
 from api.graphql.capital_calls import CapitalCallQuery
 from api.graphql.capital_import import CapitalImportMutation
 from api.graphql.capital_mutations import CapitalMutation
 from api.graphql.companies import CompanyMutation
+from api.graphql.deal_decisions import DealDecisionMutation
+from api.graphql.deal_mutations import DealAllocationMutation, DealMutation
+from api.graphql.deal_rules import DealRulesQuery
+from api.graphql.deals import DealQuery
 from api.graphql.declare import ReadField
 from api.graphql.forecast_comparison import ForecastQuery
 from api.graphql.forecast_mutations import ForecastMutation
@@ -38,6 +43,8 @@ class Query(
     NodeQuery,
     OrganizationQuery,
     FundQuery,
+    DealQuery,
+    DealRulesQuery,
     PortfolioQuery,
     CapitalQuery,
     CapitalCallQuery,
@@ -57,6 +64,10 @@ class Mutation(
     InvestmentMutation,
     ForecastMutation,
     ReallocationMutation,
+    DealMutation,
+    DealAllocationMutation,
+    DealDecisionMutation,
+    BusinessRulesMutation,
     PortfolioMutation,
     CapitalMutation,
     CapitalImportMutation,

@@ -23,7 +23,13 @@ GIVEN_MAX = 1_000
 """How many objects an input's list may hold."""
 LIST_SIZES = {
     ("CapitalCall", "payments"): LIST_SIZE,
+    ("AllocationValidation", "errors"): LIST_SIZE,
+    ("AllocationValidation", "userErrors"): LIST_SIZE,
+    ("AllocationValidation", "warnings"): LIST_SIZE,
+    ("ApproveDealAllocationPayload", "warnings"): LIST_SIZE,
+    ("CreateDealAllocationPayload", "warnings"): LIST_SIZE,
     ("Fund", "reserveRanking"): LIST_SIZE,
+    ("Organization", "businessRuleChanges"): LIST_SIZE,
     ("Portfolio", "exposure"): 100,
     ("Query", "capitalState"): 200,
     ("Query", "proposeReallocation"): 100,
@@ -31,6 +37,7 @@ LIST_SIZES = {
     ("Reallocation", "changes"): 100,
     ("ReallocationPreview", "deltas"): GIVEN_MAX,
     ("SnapshotComparison", "companies"): 100,
+    ("UpdateDealAllocationPayload", "warnings"): LIST_SIZE,
     ("Viewer", "memberships"): 20,
 }
 """What lists are taken to hold that may be longer than LIST_SIZE, by the rules or by what firms have."""

@@ -4,7 +4,7 @@ Locks are taken in one order: the fund, the deal, the allocation. What a fund ha
 lock alone, so that allocations made at once cannot pass its maximum together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,12 +18,11 @@ from api.domain.states import ALLOCATION, AllocationStatus, allocation_status
 from api.errors import ErrorCode, Problem, Refused, invalid, not_found
 from api.services import deals, rows
 from api.services.audit import Subject
-from api.services.checks import check_day, check_not_negative, check_present, check_ratio, check_text
+from api.services.checks import check_present
 from api.services.commands import Command
-from api.services.deal_validation import amount_of, check_stage, judge_new, refuse_errors, verdict_on
+from api.services.deal_validation import amount_of, check_stage, judge_new, refuse_bad_values, refuse_errors, verdict_on
 from api.services.fund_versions import touch
 
-NOTES_LENGTH_MAX = 1000
 ALLOCATION_COLUMNS = (
     "fund_id",
     "deal_id",
@@ -83,7 +82,7 @@ async def create_deal_allocation(
     ALREADY_EXISTS, and INVALID_TRANSITION where the deal takes no allocations.
     """
     values: dict[str, Any] = {"security_type": security_type, "allocated_on": allocated_on or today, "notes": notes}
-    _refuse_bad_values(values | {"amount_cents": amount_cents, "percentage": percentage}, today)
+    refuse_bad_values(values | {"amount_cents": amount_cents, "percentage": percentage}, today)
     fund = await rows.lock(command, "funds", fund_id, field="fund_id", noun="fund")
     deal = await rows.lock(command, "deals", deal_id, field="deal_id", noun="deal")
     judged = await judge_new(command.connection, fund, deal, amount_cents=amount_cents, percentage=percentage)
@@ -115,7 +114,7 @@ async def update_deal_allocation(
     Raises Refused: NOT_FOUND, VERSION_CONFLICT, INVALID_INPUT, NEGATIVE_AMOUNT, IMMUTABLE for what is final,
     INVALID_TRANSITION where the deal takes no more, APPROVAL_REQUIRED where something has been called already.
     """
-    _refuse_bad_values(changes, today, check_present(changes, "security_type", "allocated_on", "amount_cents"))
+    refuse_bad_values(changes, today, check_present(changes, "security_type", "allocated_on", "amount_cents"))
     locked = await lock_allocation(command, allocation_id, expected_version)
     status = AllocationStatus(locked.allocation["status"])
     if not ALLOCATION.transitions[status]:
@@ -219,15 +218,3 @@ async def called_of(command: Command, allocation_id: int) -> Called:
         allocation_id,
     )
     return Called(row["count"], int(row["called"]), int(row["paid"]))
-
-
-def _refuse_bad_values(values: Mapping[str, Any], today: date, missing: Sequence[Problem] = ()) -> None:
-    problems = [*missing]
-    problems += check_not_negative(values, "amount_cents")
-    problems += check_ratio("percentage", values.get("percentage"), 1)
-    if values.get("percentage") == 0:
-        problems.append(invalid("percentage", "Must be more than 0.", expected="more than 0", actual="0"))
-    problems += check_text("notes", values.get("notes"), NOTES_LENGTH_MAX)
-    problems += check_day("allocated_on", values.get("allocated_on"), today)
-    if problems:
-        raise Refused(problems)

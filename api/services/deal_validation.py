@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,9 @@ from api.domain.money import share_of
 from api.errors import ErrorCode, Problem, Refused, invalid, not_found
 from api.services import business_rules
 from api.services.business_rules import Reader
+from api.services.checks import check_day, check_not_negative, check_ratio, check_text
+
+NOTES_LENGTH_MAX = 1000
 
 Row = Mapping[str, Any]
 
@@ -37,15 +41,21 @@ async def validate_new(
     reader: Reader,
     organization_id: int,
     *,
+    today: date,
     fund_id: int,
     deal_id: int,
-    amount_cents: int | None,
-    percentage: Decimal | None,
+    security_type: str,
+    amount_cents: int | None = None,
+    percentage: Decimal | None = None,
+    allocated_on: date | None = None,
+    notes: str | None = None,
 ) -> Judged:
-    """What the rules say of a new allocation, as the reader sees fund and deal; writes nothing.
+    """What creating this allocation would come to, as the reader sees fund and deal; writes nothing.
 
-    Raises Refused: NOT_FOUND, INVALID_INPUT, INVALID_TRANSITION, ALREADY_EXISTS.
+    Raises Refused as creating it would, but for what the rules say.
     """
+    given = {"amount_cents": amount_cents, "percentage": percentage, "allocated_on": allocated_on, "notes": notes}
+    refuse_bad_values(given | {"security_type": security_type}, today)
     fund = await _row(reader, organization_id, "funds", fund_id, field="fund_id", noun="fund")
     deal = await _row(reader, organization_id, "deals", deal_id, field="deal_id", noun="deal")
     return await judge_new(reader, fund, deal, amount_cents=amount_cents, percentage=percentage)
@@ -115,6 +125,19 @@ def refuse_errors(findings: Sequence[Finding], field: str) -> None:
                 for found in findings
             ]
         )
+
+
+def refuse_bad_values(values: Mapping[str, Any], today: date, missing: Sequence[Problem] = ()) -> None:
+    """Raises Refused where a column of an allocation is malformed, or for what the caller found ``missing``."""
+    problems = [*missing]
+    problems += check_not_negative(values, "amount_cents")
+    problems += check_ratio("percentage", values.get("percentage"), 1)
+    if values.get("percentage") == 0:
+        problems.append(invalid("percentage", "Must be more than 0.", expected="more than 0", actual="0"))
+    problems += check_text("notes", values.get("notes"), NOTES_LENGTH_MAX)
+    problems += check_day("allocated_on", values.get("allocated_on"), today)
+    if problems:
+        raise Refused(problems)
 
 
 async def _row(reader: Reader, organization_id: int, table: str, row_id: int, *, field: str, noun: str) -> Row:
