@@ -18,8 +18,8 @@ SHOWN = {
     "createCapitalCall": f"capitalCall {{ {CALL} }} replayed",
     "changeCapitalCallStatus": f"capitalCall {{ {CALL} }}",
     "recordCapitalCallPayment": f"capitalCall {{ {CALL} }} payment {{ id amountCents paidOn paymentType }} replayed",
-    "recordDistribution": "distribution { id allocation { id } amountCents distributedOn distributionType isRecallable }"
-    " replayed",
+    "recordDistribution": "replayed distribution { id allocation { id } amountCents distributedOn distributionType"
+    " isRecallable }",
 }
 ERRORS = "userErrors { code field message expected actual }"
 
@@ -40,10 +40,10 @@ class CallClient:
         """The global id of a new allocation."""
         return global_ids.encode("DealAllocation", await self.calls.allocate(amount_cents))
 
-    async def write(self, name: str, /, *, organization: str = "alpha", **values: Any) -> Any:
-        """The payload of a mutation, whatever it says."""
+    async def write(self, name: str, /, *, organization: str = "alpha", shown: str = "", **values: Any) -> Any:
+        """The payload of a mutation, whatever it says; of ``shown`` where it is another than those of calls."""
         input_type = f"{name[0].upper()}{name[1:]}Input!"
-        document = f"mutation ($input: {input_type}) {{ {name}(input: $input) {{ {SHOWN[name]} {ERRORS} }} }}"
+        document = f"mutation ($input: {input_type}) {{ {name}(input: $input) {{ {shown or SHOWN[name]} {ERRORS} }} }}"
         return (await self.server.execute(document, {"input": values}, organization=organization)).data[name]
 
     async def call(self, allocation_id: str, **values: Any) -> Any:

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 )
 
 from api.domain.access import Principal, Role
+from api.domain.business_rules import DEFAULT_BUSINESS_RULES
 from api.errors import Refused
-from api.services.business_rules import DEFAULT_BUSINESS_RULES
 from api.services.deal_allocations import Written, create_deal_allocation
 from api.services.deal_decisions import (
     approve_deal_allocation,
@@ -35,12 +35,13 @@ from tests.services.calls import DAY, Calls
 from tests.services.money_model import ModelAllocation, ModelCall
 
 RUNS = int(os.environ.get("TRANCHE_MONEY_RUNS", "30"))
-STEPS = 40
+STEPS = 30
 ALLOCATIONS_MAX = 3
 WHICH = st.integers(0, 11)
 SELDOM = st.integers(0, 9).map(lambda number: number == 9)
 LEAST = DEFAULT_BUSINESS_RULES.allocation_min_cents
 THRESHOLD = DEFAULT_BUSINESS_RULES.approval_above_cents
+NO_CALLS = [(None, None, None, None)]
 STATUSES = ["SCHEDULED", "CALLED", "PARTIALLY_PAID", "PAID", "OVERDUE", "DEFAULTED"]
 RECOUNT = """
 SELECT allocation.id AS allocation_id, allocation.status AS allocation_status, allocation.amount_cents AS committed,
@@ -225,8 +226,10 @@ class MoneyMachine(RuleBasedStateMachine):
         rows, _ = self.world.do(self.calls.owner.fetch(RECOUNT, self.fund_id))
         expected: set[tuple[Any, ...]] = set()
         for allocation_id, one in self.model.items():
-            calls = [(key, call.status, call.amount, call.paid) for key, call in one.calls.items()]
-            expected |= {(allocation_id, one.status, one.amount, *call) for call in calls or [(None,) * 4]}
+            calls: list[tuple[Any, ...]] = [
+                (key, call.status, call.amount, call.paid) for key, call in one.calls.items()
+            ]
+            expected |= {(allocation_id, one.status, one.amount, *call) for call in calls or NO_CALLS}
         assert {tuple(row)[:7] for row in rows} == expected
         for row in rows:
             # What was received is what is kept as paid, and each change of a call has raised its version.
