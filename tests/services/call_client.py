@@ -70,7 +70,8 @@ class CallClient:
 
     async def look(self) -> None:
         """What a worker does once."""
-        await check_due_calls(self.server.database, Writer(self.server.database))
+        bus = self.server.client._transport.app.state.bus  # type: ignore[attr-defined]
+        await check_due_calls(self.server.database, Writer(self.server.database, bus=bus))
 
 
 def problem(payload: Any) -> tuple[str, str, str | None, str | None]:

@@ -39,7 +39,7 @@ class Calls:
     async def fund(self) -> int:
         """The id of a new fund of unknown size."""
         statement = "INSERT INTO funds (organization_id, name, currency) VALUES ($1, $2, 'USD') RETURNING id"
-        fund_id: int = await self.owner.fetchval(statement, self.organization_id, f"Fund {next(_NUMBERS)}")
+        fund_id: int = await self.owner.fetchval(statement, self.organization_id, f"Fund of calls {next(_NUMBERS)}")
         return fund_id
 
     async def deal(self) -> int:
