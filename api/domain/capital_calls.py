@@ -4,13 +4,16 @@ All days are UTC days. Which status may follow which is in ``states``.
 """
 
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import Decimal
 from enum import StrEnum
 
+from api.domain.money import share_of
 from api.errors import ErrorCode, Problem, invalid
 
 DUE_DAYS_DEFAULT = 30
 """How many days after the call its money is due, unless it says."""
+DUE_DAYS_MAX = 3653
+"""How many days after the call its money may be due: ten years; more is a slip of the pen."""
 GRACE_DAYS = 7
 """How many days after the due date a call may be unpaid without being overdue."""
 REMINDER_DAYS = (7, 3, 1)
@@ -39,6 +42,16 @@ class DistributionType(StrEnum):
     OTHER = "OTHER"
 
 
+class CallChange(StrEnum):
+    """What those who follow capital calls are told of."""
+
+    CREATED = "CREATED"
+    STATUS_CHANGED = "STATUS_CHANGED"
+    PAYMENT = "PAYMENT"
+    OVERDUE = "OVERDUE"
+    REMINDER = "REMINDER"
+
+
 def due_on_default(called_on: date) -> date:
     """The day on which the money of a call is due that does not say so."""
     return called_on + timedelta(days=DUE_DAYS_DEFAULT)
@@ -65,10 +78,11 @@ def reminder_on(due_on: date, today: date) -> int | None:
 
 
 def check_due(called_on: date, due_on: date) -> list[Problem]:
-    """Money is due on the day of the call or later."""
-    if due_on < called_on:
-        expected = f"{called_on} or later"
-        return [invalid("due_on", "A call is not due before it is made.", expected=expected, actual=str(due_on))]
+    """Money is due on the day of the call or later, within ten years."""
+    if not 0 <= (due_on - called_on).days <= DUE_DAYS_MAX:
+        message = "A call is due on its day or later, within ten years."
+        expected = f"0 to {DUE_DAYS_MAX} days after {called_on}"
+        return [invalid("due_on", message, expected=expected, actual=str(due_on))]
     return []
 
 
@@ -90,10 +104,7 @@ def amount_of(amount_cents: int | None, percentage: Decimal | None, *, committed
 
     Halves go up. It is 0 where the fraction comes to less than half a cent.
     """
-    if percentage is None:
-        return amount_cents or 0
-    with localcontext(prec=60):
-        return int((percentage * committed_cents).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return amount_cents or 0 if percentage is None else share_of(committed_cents, percentage)
 
 
 def check_called(field: str, amount_cents: int, *, called_cents: int, committed_cents: int) -> list[Problem]:

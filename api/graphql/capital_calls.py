@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from api import tables
-from api.domain.capital_calls import GRACE_DAYS, DistributionType, PaymentType
+from api.domain.capital_calls import GRACE_DAYS, CallChange, DistributionType, PaymentType
 from api.domain.capital_calls import overdue_on as first_day_overdue
 from api.domain.money import Cents
 from api.domain.states import CAPITAL_CALL, CallStatus
@@ -29,7 +29,7 @@ GraphQLCallStatus = describe(
     CallStatus,
     "CapitalCallStatus",
     "What has become of a capital call.",
-    CAPITAL_CALL.descriptions,  # type: ignore[arg-type]
+    CAPITAL_CALL.descriptions,
 )
 
 GraphQLPaymentType = describe(
@@ -57,6 +57,19 @@ GraphQLDistributionType = describe(
     },
 )
 
+GraphQLCallChange = describe(
+    CallChange,
+    "CapitalCallChangeKind",
+    "What has happened to a capital call.",
+    {
+        CallChange.CREATED: "It was created.",
+        CallChange.STATUS_CHANGED: "Somebody gave it another status.",
+        CallChange.PAYMENT: "Money was received for it.",
+        CallChange.OVERDUE: "Its days of grace have passed.",
+        CallChange.REMINDER: "It is due soon.",
+    },
+)
+
 
 @strawberry.type(description="Money received for a capital call; never changed.")
 class CapitalCallPayment:
@@ -69,7 +82,7 @@ class CapitalCallPayment:
     created_at: datetime = strawberry.field(description="When it was recorded.")
 
 
-def payments(found: list[Payment], _given: dict[str, Any]) -> list[CapitalCallPayment]:
+def shown_payments(found: list[Payment], _given: dict[str, Any]) -> list[CapitalCallPayment]:
     """A call's payments as they are shown."""
     return [
         CapitalCallPayment(
@@ -113,7 +126,7 @@ class CapitalCall(Node):
         compute=lambda row: row["amount_cents"] - row["paid_cents"],
     )
     payments: list[CapitalCallPayment] = batch(
-        "The payments for it, in the order in which they were recorded.", CALL_PAYMENTS, make=payments
+        "The payments for it, in the order in which they were recorded.", CALL_PAYMENTS, make=shown_payments
     )
     version: BigInt = column("Goes up by one with every change, also of the status.")
     created_at: datetime = column("When it was created.")

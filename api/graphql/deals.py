@@ -11,6 +11,7 @@ from api import tables
 from api.domain import deals as rules
 from api.domain.money import Cents
 from api.domain.states import ALLOCATION, AllocationStatus
+from api.graphql.capital_calls import CapitalCall, CapitalCallFilter, CapitalCallOrder, Distribution
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.declare import attribute_edge, batch, column, computed, connection, entity, root_one, to_one
 from api.graphql.enums import describe
@@ -138,6 +139,22 @@ class DealAllocation(Node):
         "What is committed and not called: nothing without its approval.", "committed_cents", "called_cents"
     )
     unpaid_cents: Cents = _sum("What has been called and not paid.", "called_cents", "paid_cents")
+    capital_calls: Connection[CapitalCall] = connection(
+        "The calls of its money, earliest due first.",
+        "CapitalCall",
+        tables.CapitalCall,
+        by="allocation_id",
+        filter=CapitalCallFilter,
+        order=CapitalCallOrder,
+        default_order=("due_on", False),
+    )
+    distributions: Connection[Distribution] = connection(
+        "What came back from it, latest first.",
+        "Distribution",
+        tables.Distribution,
+        by="allocation_id",
+        default_order=("distributed_on", True),
+    )
     version: BigInt = column("The version, for optimistic locking.")
     created_at: datetime = column("When it was created.")
     updated_at: datetime = column("When it was last changed.")

@@ -10,6 +10,8 @@ from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
 from api.graphql.business_rules import BusinessRulesMutation
 from api.graphql.capital import CapitalQuery
+from api.graphql.capital_call_mutations import CapitalCallMutation
+from api.graphql.capital_calls import CapitalCallQuery
 from api.graphql.capital_import import CapitalImportMutation
 from api.graphql.capital_mutations import CapitalMutation
 from api.graphql.companies import CompanyMutation
@@ -46,6 +48,7 @@ class Query(
     DealRulesQuery,
     PortfolioQuery,
     CapitalQuery,
+    CapitalCallQuery,
     ForecastQuery,
     AuditQuery,
     PeopleQuery,
@@ -70,6 +73,7 @@ class Mutation(
     PortfolioMutation,
     CapitalMutation,
     CapitalImportMutation,
+    CapitalCallMutation,
     SignInMutation,
     PeopleMutation,
     ApiKeyMutation,

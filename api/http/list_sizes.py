@@ -22,6 +22,7 @@ LIST_SIZE = 20
 GIVEN_MAX = 1_000
 """How many objects an input's list may hold."""
 LIST_SIZES = {
+    ("CapitalCall", "payments"): LIST_SIZE,
     ("AllocationValidation", "errors"): LIST_SIZE,
     ("AllocationValidation", "userErrors"): LIST_SIZE,
     ("AllocationValidation", "warnings"): LIST_SIZE,

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from api.domain.capital_calls import (
+    CallChange,
     amount_of,
     check_asked,
     check_called,
@@ -25,13 +26,20 @@ from api.services import rows
 from api.services.audit import Subject
 from api.services.checks import check_day, check_text
 from api.services.commands import Command
+from api.services.deal_allocations import called_of
 from api.services.due_calls import OVERDUE, REMINDERS
 from api.services.fund_versions import touch
 
 REASON_LENGTH_MAX = 1000
 CREATED, STATUS_CHANGED, PAID = "capital_call.created", "capital_call.status_changed", "capital_call.paid"
-ACTIONS = frozenset({CREATED, STATUS_CHANGED, PAID, OVERDUE, *REMINDERS})
-"""All that the log says of a call itself."""
+CHANGES = {
+    CREATED: CallChange.CREATED,
+    STATUS_CHANGED: CallChange.STATUS_CHANGED,
+    PAID: CallChange.PAYMENT,
+    OVERDUE: CallChange.OVERDUE,
+    **dict.fromkeys(REMINDERS, CallChange.REMINDER),
+}
+"""All that the log says of a call itself, by the name of the action."""
 
 
 async def create_capital_call(
@@ -66,13 +74,9 @@ async def create_capital_call(
     check_takes_calls(allocation)
     committed_cents: int = allocation["amount_cents"]
     amount = amount_of(amount_cents, percentage, committed_cents=committed_cents)
-    called_cents = await command.connection.fetchval(
-        "SELECT coalesce(sum(amount_cents), 0) FROM capital_calls WHERE organization_id = $1 AND allocation_id = $2",
-        command.organization_id,
-        allocation_id,
-    )
+    called = await called_of(command, allocation_id)
     field = "amount_cents" if percentage is None else "percentage"
-    problems = check_called(field, amount, called_cents=int(called_cents), committed_cents=committed_cents)
+    problems = check_called(field, amount, called_cents=called.called_cents, committed_cents=committed_cents)
     if problems:
         raise Refused(problems)
     values: dict[str, object] = {

@@ -13,6 +13,7 @@ from api.services.audit import Subject
 from api.services.capital_calls import PAID, check_on_while, check_takes_calls, lock_call, record
 from api.services.checks import check_day
 from api.services.commands import Command
+from api.services.deal_allocations import called_of
 from api.services.fund_versions import touch
 
 
@@ -106,13 +107,9 @@ async def _check_count(command: Command, call_id: int) -> None:
 
 async def _follow(command: Command, allocation: asyncpg.Record) -> None:
     """Gives the allocation the status that its payments make, where that is another."""
-    paid_cents = await command.connection.fetchval(
-        "SELECT coalesce(sum(paid_cents), 0) FROM capital_calls WHERE organization_id = $1 AND allocation_id = $2",
-        command.organization_id,
-        allocation["id"],
-    )
+    paid_cents = (await called_of(command, allocation["id"])).paid_cents
     before = AllocationStatus(allocation["status"])
-    after = allocation_status(before, committed_cents=allocation["amount_cents"], paid_cents=int(paid_cents))
+    after = allocation_status(before, committed_cents=allocation["amount_cents"], paid_cents=paid_cents)
     if after is before:
         return
     values = {"status": after.value}
@@ -123,5 +120,5 @@ async def _follow(command: Command, allocation: asyncpg.Record) -> None:
         "deal_allocation.paid",
         Subject("DealAllocation", allocation["id"]),
         before={"status": before.value},
-        after=values | {"fund_id": allocation["fund_id"], "paid_cents": int(paid_cents)},
+        after=values | {"fund_id": allocation["fund_id"], "paid_cents": paid_cents},
     )

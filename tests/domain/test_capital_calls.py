@@ -1,12 +1,14 @@
 """Days and amounts of capital calls, at their bounds and against day-by-day models."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.domain.capital_calls import (
+    amount_of,
     check_called,
     check_due,
     check_payment,
@@ -36,6 +38,14 @@ def test_call_is_due_thirty_days_later_and_overdue_after_seven_days_of_grace() -
 
 
 @pytest.mark.parametrize(
+    ("percentage", "committed", "expected"),
+    [("0.3", 75_000_000, 22_500_000), ("0.5", 5, 3), ("0.333333", 100, 33), ("0.000001", 499_999, 0), ("1", 7, 7)],
+)
+def test_percentage_is_rounded_to_the_nearest_cent(percentage: str, committed: int, expected: int) -> None:
+    assert amount_of(None, Decimal(percentage), committed_cents=committed) == expected
+
+
+@pytest.mark.parametrize(
     ("since", "expected"),
     [(-30, -7), (-7, -7), (-6, -3), (-3, -3), (-2, -1), (-1, -1), (0, 8), (8, 8), (300, 8)],
 )
@@ -61,9 +71,10 @@ def test_going_from_check_to_check_finds_each_reminder_and_the_first_day_overdue
     assert day == due + timedelta(days=8)
 
 
-def test_call_may_be_due_on_its_own_day_and_no_earlier() -> None:
-    assert check_due(DUE, DUE) == []
-    assert codes(check_due(DUE, after(-1))) == [ErrorCode.INVALID_INPUT]
+def test_call_is_due_on_its_own_day_up_to_ten_years_later() -> None:
+    assert check_due(DUE, DUE) == check_due(DUE, after(3653)) == []
+    for due_on in (after(-1), after(3654)):
+        assert codes(check_due(DUE, due_on)) == [ErrorCode.INVALID_INPUT]
 
 
 def test_calls_go_up_to_what_is_committed() -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from datetime import date
 from decimal import Decimal
-from random import Random
 
 from pydantic import TypeAdapter
 
@@ -25,7 +24,7 @@ from api.services.commands import Command, Writer
 from api.services.reserve_allocations import NewAllocation
 from api.services.snapshot_calculation import Calculator, calculate_due
 from api.services.statements import NewStatement
-from tests.commitments import insert, random_commitments
+from tests.reads.population_of_calls import populate_calls
 from tests.server import RunningServer
 
 DAY = date(2024, 12, 31)
@@ -40,12 +39,19 @@ async def populate(server: RunningServer) -> None:
         await writer.run(principal, "importStatements", _fill, result_type=TypeAdapter(int))
         await writer.run(principal, "createForecastSnapshot", _forecast, result_type=TypeAdapter(int))
         await _finance(writer, principal)
-        await _commit_money(server, organization)
+        await populate_calls(writer, principal, await _some_funds(server, principal.organization_id))
     # The last two of each organization stay as they are: nothing is calculated twice.
     await calculate_due(Calculator(server.database, writer, 60))
     for organization in ("alpha", "beta"):
         principal = server.principal(organization=organization)
         await writer.run(principal, "createForecastSnapshot", _ask_again, result_type=TypeAdapter(int))
+
+
+async def _some_funds(server: RunningServer, organization_id: int) -> list[int]:
+    rows = await server.owner.fetch(
+        "SELECT id FROM funds WHERE organization_id = $1 ORDER BY id LIMIT 3", organization_id
+    )
+    return [row["id"] for row in rows]
 
 
 async def _fill(command: Command) -> int:
@@ -183,14 +189,6 @@ async def _hold(command: Command, portfolio_id: int, fund_id: int, index: int) -
         for year in range(2)
     ]
     await statements.record_holding_statements(command, reported)
-
-
-async def _commit_money(server: RunningServer, organization: str) -> None:
-    """Allocations with calls and payments in half of the funds."""
-    organization_id = server.organization_ids[organization]
-    rows = await server.owner.fetch("SELECT id FROM funds WHERE organization_id = $1 ORDER BY id", organization_id)
-    for row in rows[::2]:
-        await insert(server.owner, organization_id, row["id"], random_commitments(Random(row["id"]), date(2023, 6, 1)))
 
 
 async def _reallocate(command: Command, fund_id: int) -> None:
