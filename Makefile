@@ -108,6 +108,7 @@ format: $(VENV)/.installed-dev
 
 schema: $(VENV)/.installed
 	$(BIN)/tranche schema > schema.graphql
+	$(BIN)/tranche state-machines > docs/state-machines.md
 
 # Resolves the pinned versions anew; needs uv.
 lock:

@@ -17,6 +17,14 @@ CONFLICTS = Counter("tranche_version_conflicts_total", "Writes refused for a sta
 RETRIES = Counter(
     "tranche_transaction_retries_total", "Transactions run again after a serialization fault or deadlock."
 )
+CACHE_LOOKUPS = Counter(
+    "tranche_cache_lookups_total",
+    "Answers looked for in a cache: hit, or miss where one had to wait.",
+    ["cache", "result"],
+)
+CACHE_REFRESHES = Counter(
+    "tranche_cache_refreshes_total", "Answers of a cache worked out before being asked for.", ["cache"]
+)
 SUBSCRIPTIONS = Gauge("tranche_subscriptions", "Subscriptions that are being answered.", multiprocess_mode="livesum")
 POOL_CONNECTIONS = Gauge(
     "tranche_pool_connections", "Connections of a pool.", ["pool", "state"], multiprocess_mode="livesum"
@@ -27,6 +35,18 @@ POOL_CONNECTIONS = Gauge(
 def operation_seconds(operation: str, type_name: str) -> Histogram:
     """The histogram of one operation, found once: looking it up by its labels costs more than observing."""
     return OPERATIONS.labels(operation, type_name)
+
+
+@cache
+def cache_lookups(name: str, result: str) -> Counter:
+    """The counter of one cache's hits or misses."""
+    return CACHE_LOOKUPS.labels(name, result)
+
+
+@cache
+def cache_refreshes(name: str) -> Counter:
+    """The counter of what one cache has worked out ahead."""
+    return CACHE_REFRESHES.labels(name)
 
 
 IS_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR" in os.environ

@@ -74,6 +74,10 @@ def test_schema_is_the_one_in_the_file(run: Run) -> None:
     assert run("schema") == Outcome(0, (ROOT / "schema.graphql").read_text(), "")
 
 
+def test_diagrams_of_states_are_those_in_the_file(run: Run) -> None:
+    assert run("state-machines") == Outcome(0, (ROOT / "docs/state-machines.md").read_text(), "")
+
+
 def test_organization_has_one_administrator(run: Run, database_url: str) -> None:
     outcome = run(*CREATE)
     assert (outcome.status, outcome.output) == (0, "Created gamma with the administrator ada@gamma.example.\n")

@@ -15,6 +15,7 @@ from api.config import Settings, load_settings
 from api.db import embedded
 from api.db.pools import Database
 from api.db.provisioning import owner_connection, prepare
+from api.domain import state_diagrams
 from api.domain.access import Role
 from api.errors import ConfigurationError, DomainError, Problem, Refused
 from api.graphql.schema import print_schema
@@ -212,6 +213,12 @@ def token(
 def schema() -> None:
     """Prints the GraphQL schema."""
     typer.echo(print_schema(), nl=False)
+
+
+@application.command("state-machines")
+def state_machines() -> None:
+    """Prints docs/state-machines.md: the states of allocations and calls, and what may follow what."""
+    typer.echo(state_diagrams.page(), nl=False)
 
 
 @application.command("database-url")

@@ -60,6 +60,20 @@ REQUIRED_ROLES: dict[str, Role] = {
     "updateCapitalRate": Role.EDITOR,
     "removeCapitalSource": Role.EDITOR,
     "importCapitalHistory": Role.EDITOR,
+    "createCapitalCall": Role.EDITOR,
+    "changeCapitalCallStatus": Role.EDITOR,
+    "recordCapitalCallPayment": Role.EDITOR,
+    "recordDistribution": Role.EDITOR,
+    "checkDueCalls": Role.EDITOR,
+    "createDeal": Role.EDITOR,
+    "updateDeal": Role.EDITOR,
+    "createDealAllocation": Role.EDITOR,
+    "updateDealAllocation": Role.EDITOR,
+    "deleteDealAllocation": Role.EDITOR,
+    "changeDealAllocationStatus": Role.EDITOR,
+    "approveDealAllocation": Role.ADMIN,
+    "rejectDealAllocation": Role.ADMIN,
+    "updateBusinessRules": Role.ADMIN,
     "calculateSnapshot": Role.EDITOR,
     "forgetExpiredKeys": Role.EDITOR,
     "loadDemo": Role.ADMIN,
@@ -84,6 +98,9 @@ REQUIRED_ROLES: dict[str, Role] = {
 }
 """The least role for each mutation, and for each other root field that not every member may read."""
 
+
+FOR_PEOPLE = frozenset({"approveDealAllocation", "rejectDealAllocation"})
+"""What takes somebody else's judgement: not for API keys, whatever their role."""
 
 PUBLIC_MUTATIONS = frozenset({"signIn", "refreshSession", "acceptInvitation"})
 """What needs no token, for it is how one is had. Each finds out who asks, and in which organization, by itself."""

@@ -57,6 +57,15 @@ def within_limit(amount: int) -> Cents:
     return Cents(amount)
 
 
+def share_of(amount: int, fraction: Decimal) -> Cents:
+    """``fraction`` of an amount in cents, rounded to the nearest cent, halves away from zero.
+
+    Raises Refused (LIMIT_EXCEEDED) beyond 64 bits.
+    """
+    with localcontext(prec=60):
+        return within_limit(int((amount * fraction).quantize(Decimal(1), rounding=ROUND_HALF_UP)))
+
+
 def cents_from_millions(millions: Decimal) -> Cents:
     """Millions of the major unit as cents, rounded to the nearest cent, halves away from zero.
 

@@ -13,7 +13,7 @@ from graphql import (
     get_named_type,
 )
 
-from api.graphql.subscriptions import EVENT_EDGES
+from api.graphql.subscriptions import EVENT_EDGES, EVENT_FACTS
 from api.reads.compiled.known import Rows, show_row
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.selection import Selection, UnsupportedError
@@ -69,6 +69,9 @@ def _show(
         return lambda _organization_id, _entry, _rows: type_.name
     if name == "cursor":
         return lambda organization_id, entry, _rows: encode_cursor(organization_id, entry.sequence)
+    if (type_.name, name) in EVENT_FACTS:
+        tell = EVENT_FACTS[type_.name, name]
+        return lambda _organization_id, entry, _rows: tell(entry)
     if (type_.name, name) not in EVENT_EDGES:
         raise UnsupportedError(f"the field {type_.name}.{name}")
     entity, row_id = EVENT_EDGES[type_.name, name]

@@ -10,6 +10,7 @@ import strawberry
 from api.db.pools import Database
 from api.domain.access import Principal
 from api.errors import Unauthenticated
+from api.reads.kept import KeptAnswers
 from api.reads.live.followers import LiveLog
 from api.reads.loaders import Loaders
 from api.services.commands import Writer
@@ -67,6 +68,7 @@ class Context:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     live: LiveLog | None = None
     people: People | None = None
+    kept: KeptAnswers | None = None
     _loaders: Loaders | None = None
 
     @property
@@ -98,7 +100,7 @@ class Context:
     def loaders(self) -> Loaders:
         """The dataloaders of this operation."""
         if self._loaders is None:
-            self._loaders = Loaders(self.database, self.principal.organization_id)
+            self._loaders = Loaders(self.database, self.principal.organization_id, self.kept)
         return self._loaders
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import date
 from typing import Any, Optional, TypeVar
 
 import strawberry
@@ -35,6 +36,8 @@ from api.reads.declarations import (
     ConnectionRead,
     Entity,
     GlobalIdRead,
+    KeptRead,
+    KeptSelect,
     Order,
     Read,
     Record,
@@ -157,6 +160,21 @@ def batch(
         return make(await info.context.loaders.batch(read, source.row["id"], answered), answered)
 
     return ReadField.declare(read, resolve, description, arguments or [])
+
+
+def kept(description: str, select: KeptSelect, *, make: Callable[[Any, dict[str, Any]], Any]) -> Any:
+    """A field as of a date, answered from other rows for all parents at once, as far as no answer is kept that holds.
+
+    ``make`` turns what ``select`` answers and the arguments into what the field shows.
+    """
+    as_of = argument("as_of", date | None, "The date; today (UTC) unless given.")
+    read = KeptRead(select, make, {"asOf": "as_of"})
+
+    async def resolve(_field: ReadField, source: Any, info: Info, given: dict[str, Any]) -> Any:
+        answered = read.arguments(given, info.context.today)
+        return make(await info.context.loaders.kept(read, source.row["id"], answered), answered)
+
+    return ReadField.declare(read, resolve, description, [as_of])
 
 
 def attribute_edge(description: str, type_name: str, *, by: str) -> Any:

@@ -31,6 +31,11 @@ def at_most(column: str, description: str, type_name: str) -> Any:
     return _field(filters.at_most(column, type_name), description)
 
 
+def of(column: str, entity: str, description: str) -> Any:
+    """A filter field: the column points at the row of ``entity`` with this global id."""
+    return _field(filters.of(column, entity), description)
+
+
 def contains(column: str, description: str) -> Any:
     """A filter field: the column holds the text, in any case."""
     return _field(filters.contains(column), description)

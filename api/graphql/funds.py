@@ -12,9 +12,11 @@ from api.errors import Refused
 from api.graphql.companies import PortfolioCompany, PortfolioCompanyFilter, PortfolioCompanyOrder
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.context import Info
+from api.graphql.deals import DealAllocation, DealAllocationFilter, DealAllocationOrder
 from api.graphql.declare import argument, batch, column, connection, entity, load, root_one
 from api.graphql.filters import any_of, at_least, at_most, contains
 from api.graphql.forecasts import ForecastSnapshot, ForecastSnapshotFilter, ForecastSnapshotOrder
+from api.graphql.fund_metrics import FundMetrics, fund_metrics
 from api.graphql.investments import Investment, InvestmentFilter, InvestmentOrder
 from api.graphql.moic import RankedReserve, ranked_reserves
 from api.graphql.mutations import Payload, given, refusal, row_id, write
@@ -96,6 +98,14 @@ class Fund(Node):
         by="fund_id",
         default_order=("created_at", True),
     )
+    allocations: Connection[DealAllocation] = connection(
+        "What it has allocated to deals.",
+        "DealAllocation",
+        tables.DealAllocation,
+        by="fund_id",
+        filter=DealAllocationFilter,
+        order=DealAllocationOrder,
+    )
     holdings: Connection[Annotated["Holding", strawberry.lazy("api.graphql.portfolios")]] = connection(
         "The positions that portfolios have in it.", "Holding", tables.Holding, by="fund_id"
     )
@@ -112,6 +122,7 @@ class Fund(Node):
             argument("first", int | None, f"How many from the front, at most {PAGE_SIZE_MAX}.", PAGE_SIZE_DEFAULT)
         ],
     )
+    metrics: FundMetrics = fund_metrics()
 
 
 @strawberry.input(description="Which funds to show.")

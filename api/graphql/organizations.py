@@ -6,14 +6,17 @@ import strawberry
 
 from api import tables
 from api.domain.access import Role
+from api.graphql.business_rules import BusinessRules, shown_changes, shown_rules
 from api.graphql.connections import Connection
 from api.graphql.context import Info
-from api.graphql.declare import column, connection, entity, load, to_one
+from api.graphql.declare import argument, batch, column, connection, entity, load, to_one
 from api.graphql.enums import describe
 from api.graphql.filters import any_of
 from api.graphql.nodes import Node
 from api.graphql.scalars import BigInt, CurrencyCode
+from api.reads.business_rules import BUSINESS_RULE_CHANGES, BUSINESS_RULES
 from api.reads.memberships import memberships_of_user
+from api.reads.pages import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 
 GraphQLRole = describe(
     Role,
@@ -66,6 +69,17 @@ class Organization(Node):
         tables.Membership,
         by="organization_id",
         filter=MembershipFilter,
+    )
+    business_rules: BusinessRules = batch(
+        "The thresholds of its rules, as they hold.", BUSINESS_RULES, make=shown_rules
+    )
+    business_rule_changes: list[BusinessRules] = batch(
+        "What administrators have set its thresholds to, latest first.",
+        BUSINESS_RULE_CHANGES,
+        make=shown_changes,
+        arguments=[
+            argument("first", int | None, f"How many from the front, at most {PAGE_SIZE_MAX}.", PAGE_SIZE_DEFAULT)
+        ],
     )
     version: BigInt = column("The version, for optimistic locking.")
     created_at: datetime = column("When it was created.")

@@ -9,10 +9,17 @@ from strawberry.types.field import StrawberryField
 from api.graphql.activity_mutations import ActivityMutation
 from api.graphql.api_keys import ApiKeyMutation, ApiKeyQuery
 from api.graphql.audit import AuditQuery
+from api.graphql.business_rules import BusinessRulesMutation
 from api.graphql.capital import CapitalQuery
+from api.graphql.capital_call_mutations import CapitalCallMutation
+from api.graphql.capital_calls import CapitalCallQuery
 from api.graphql.capital_import import CapitalImportMutation
 from api.graphql.capital_mutations import CapitalMutation
 from api.graphql.companies import CompanyMutation
+from api.graphql.deal_decisions import DealDecisionMutation
+from api.graphql.deal_mutations import DealAllocationMutation, DealMutation
+from api.graphql.deal_rules import DealRulesQuery
+from api.graphql.deals import DealQuery
 from api.graphql.declare import ReadField
 from api.graphql.forecast_comparison import ForecastQuery
 from api.graphql.forecast_mutations import ForecastMutation
@@ -31,6 +38,7 @@ from api.graphql.scalars import SCALARS, refuse_unstorable_texts
 from api.graphql.sequences import SequenceMutation, SequenceQuery
 from api.graphql.sign_in import SignInMutation
 from api.graphql.subscriptions import FollowingQuery, Subscription, load_subjects
+from api.graphql.system import SystemQuery
 from api.graphql.valuation_mutations import ValuationMutation
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.declarations import Read
@@ -41,15 +49,19 @@ class Query(
     NodeQuery,
     OrganizationQuery,
     FundQuery,
+    DealQuery,
+    DealRulesQuery,
     PortfolioQuery,
     BenchmarkQuery,
     CapitalQuery,
+    CapitalCallQuery,
     ForecastQuery,
     AuditQuery,
     SequenceQuery,
     PeopleQuery,
     ApiKeyQuery,
     FollowingQuery,
+    SystemQuery,
 ):
     """What can be read."""
 
@@ -61,6 +73,10 @@ class Mutation(
     InvestmentMutation,
     ForecastMutation,
     ReallocationMutation,
+    DealMutation,
+    DealAllocationMutation,
+    DealDecisionMutation,
+    BusinessRulesMutation,
     PortfolioMutation,
     ActivityMutation,
     ValuationMutation,
@@ -68,6 +84,7 @@ class Mutation(
     CapitalMutation,
     CapitalImportMutation,
     SequenceMutation,
+    CapitalCallMutation,
     SignInMutation,
     PeopleMutation,
     ApiKeyMutation,

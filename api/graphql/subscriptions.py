@@ -13,6 +13,7 @@ from graphql import GraphQLObjectType
 from api.errors import BadUserInput
 from api.graphql.audit import AuditEvent, GraphQLAuditKind
 from api.graphql.capital import CapitalHistoryEntry, CapitalSource
+from api.graphql.capital_calls import CapitalCall, GraphQLCallChange
 from api.graphql.context import Info
 from api.graphql.declare import load
 from api.graphql.forecasts import ForecastSnapshot
@@ -22,6 +23,8 @@ from api.reads.live.followers import Follower, Interest
 from api.reads.live.positions import Entry, encode_cursor, end_of_log
 from api.services import snapshot_states
 from api.services.capital import ENTRY_ACTIONS
+from api.services.capital_calls import CHANGES
+from api.services.due_calls import REMINDERS
 
 T = TypeVar("T")
 
@@ -37,9 +40,16 @@ EVENT_EDGES: Mapping[tuple[str, str], tuple[str, Callable[[Entry], Any]]] = {
     ("ReallocationEvent", "reallocation"): ("Reallocation", lambda entry: UUID(entry.subject_id)),
     ("CapitalChange", "entry"): ("CapitalHistoryEntry", lambda entry: int(entry.subject_id or 0)),
     ("CapitalChange", "source"): ("CapitalSource", lambda entry: entry.capital_source_id),
+    ("CapitalCallChange", "capitalCall"): ("CapitalCall", lambda entry: int(entry.subject_id or 0)),
     ("RecordedEvent", "event"): ("AuditEvent", lambda entry: entry.id),
 }
 """By type and field, where an event's edges lead: to which entity, and to which of its rows."""
+
+EVENT_FACTS: Mapping[tuple[str, str], Callable[[Entry], Any]] = {
+    ("CapitalCallChange", "kind"): lambda entry: CHANGES[entry.action],
+    ("CapitalCallChange", "daysUntilDue"): lambda entry: REMINDERS.get(entry.action),
+}
+"""By type and field, what an event tells of itself."""
 
 
 async def _load(info: Info, edge: tuple[str, str], entry: Entry) -> Any:
@@ -86,6 +96,34 @@ class CapitalChange:
     async def source(self, info: Info) -> CapitalSource:
         """The source as it is now."""
         found: CapitalSource = await _load(info, ("CapitalChange", "source"), self.log_entry)
+        return found
+
+
+@strawberry.type(description="A change of a capital call, or a reminder of it.")
+class CapitalCallChange:
+    """A change of a capital call, or a reminder of it."""
+
+    log_entry: strawberry.Private[Entry]
+
+    @strawberry.field(description="Its place in the log, to go on from; opaque.")
+    def cursor(self, info: Info) -> str:
+        """Its place in the log."""
+        return encode_cursor(info.context.principal.organization_id, self.log_entry.sequence)
+
+    @strawberry.field(description="What has happened.")
+    def kind(self) -> GraphQLCallChange:
+        """What has happened."""
+        return CHANGES[self.log_entry.action]
+
+    @strawberry.field(description="How many days are left until it is due, of a REMINDER; else null.")
+    def days_until_due(self) -> int | None:
+        """How many days are left until it is due."""
+        return REMINDERS.get(self.log_entry.action)
+
+    @strawberry.field(description="The call as it is now.")
+    async def capital_call(self, info: Info) -> CapitalCall:
+        """The call as it is now."""
+        found: CapitalCall = await _load(info, ("CapitalCallChange", "capitalCall"), self.log_entry)
         return found
 
 
@@ -173,6 +211,21 @@ class Subscription:
         source = None if source_id is None else await _known(info, "CapitalSource", source_id, message)
         interest = Interest(actions=ENTRY_ACTIONS, capital_source_id=source)
         return await _follow(info, interest, after, CapitalChange)
+
+    @strawberry.subscription(
+        description="Capital calls as they are made, changed, paid and overdue, and reminders of them, of one fund or "
+        "of all."
+    )
+    async def capital_call_changed(
+        self,
+        info: Info,
+        fund_id: Annotated[strawberry.ID | None, strawberry.argument(description="Only of this fund.")] = None,
+        after: After = None,
+    ) -> AsyncIterable[CapitalCallChange]:
+        """Capital calls as they change."""
+        await info.context.authorise()
+        fund = None if fund_id is None else await _known(info, "Fund", fund_id, "fundId: there is no such fund.")
+        return await _follow(info, Interest(actions=frozenset(CHANGES), fund_id=fund), after, CapitalCallChange)
 
     @strawberry.subscription(
         description="A fund's snapshots as they are asked for, named, calculated and finished: each as it is by then, "

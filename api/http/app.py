@@ -35,6 +35,8 @@ from api.http.operations import OperationLimits, Operations
 from api.http.persisted_documents import PersistedDocuments, read_trusted_documents
 from api.http.security_headers import SafeAnswers, answer_errors_as_json, security_headers
 from api.http.tokens import Tokens
+from api.reads.kept import KeptAnswers
+from api.reads.kept_ahead import Refresher
 from api.reads.live.followers import LiveLog
 from api.services.commands import Writer
 from api.services.passwords import Passwords
@@ -83,6 +85,9 @@ def create_app(settings: Settings) -> Application:
         bus = EventBus(url)
         bus.start()
         live = LiveLog(database, bus)
+        kept = KeptAnswers()
+        refresher = Refresher(kept, database, bus)
+        refresher.start()
         people = _people(settings, database, tokens)
         writer = Writer(database, settings.idempotency_days, bus)
         worker = worker_for(database, writer, bus, snapshot_seconds_max=settings.snapshot_seconds_max)
@@ -91,17 +96,7 @@ def create_app(settings: Settings) -> Application:
         try:
             app.state.database, app.state.bus = database, bus
             authenticator = Authenticator(database, tokens)
-            operations = Operations(
-                schema()._schema,
-                database,
-                writer,
-                settings.compiled_queries,
-                hides_suggestions=settings.hides_suggestions,
-                hides_schema=settings.introspection_for is not Introspection.EVERYBODY,
-                people=people,
-                limits=OperationLimits(settings.cost_max, settings.operation_seconds_max),
-                rates=RateLimits(database, settings.cost_per_minute),
-            )
+            operations = _operations(settings, database, writer, people, kept)
             documents = Documents(
                 schema()._schema,
                 declared_fields(),
@@ -120,6 +115,7 @@ def create_app(settings: Settings) -> Application:
         finally:
             reporter.cancel()
             await worker.close()
+            await refresher.close()
             await live.close()
             await bus.close()
             people.sign_ins.passwords.close()
@@ -137,6 +133,24 @@ def create_app(settings: Settings) -> Application:
             else [*graphiql_routes(demo_token=lambda: None), *live_page_routes(demo_token=no_token)]
         )
     return app
+
+
+def _operations(
+    settings: Settings, database: Database, writer: Writer, people: People, kept: KeptAnswers
+) -> Operations:
+    """What answers operations within the limits that the settings say."""
+    return Operations(
+        schema()._schema,
+        database,
+        writer,
+        settings.compiled_queries,
+        hides_suggestions=settings.hides_suggestions,
+        hides_schema=settings.introspection_for is not Introspection.EVERYBODY,
+        people=people,
+        limits=OperationLimits(settings.cost_max, settings.operation_seconds_max),
+        rates=RateLimits(database, settings.cost_per_minute),
+        kept=kept,
+    )
 
 
 def create_app_from_environment() -> Application:

@@ -40,11 +40,15 @@ COUNT_PRICE = 1
 VERIFICATION_PRICE = 1_000
 CAPITAL_PRICE = 100
 METRICS_PRICE = 100
-"""A snapshot's metrics hold as many companies as its fund does, whatever is asked for."""
+"""A snapshot's metrics hold as many companies as its fund does, those of a fund look through all its calls."""
+ALLOCATIONS_PRICE = 100
+"""The rules sum up what the fund and the deal have, however much that is."""
 FIELD_PRICES = {
     ("ForecastSnapshot", "metrics"): METRICS_PRICE,
+    ("Fund", "metrics"): METRICS_PRICE,
     ("Query", "auditVerification"): VERIFICATION_PRICE,
     ("Query", "capitalState"): CAPITAL_PRICE,
+    ("Query", "validateDealAllocation"): ALLOCATIONS_PRICE,
     ("Query", "wacc"): CAPITAL_PRICE,
     ("Query", "waccAverage"): CAPITAL_PRICE,
     ("Query", "waccTrend"): CAPITAL_PRICE,

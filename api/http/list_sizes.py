@@ -24,7 +24,15 @@ GIVEN_MAX = 1_000
 BULK_MAX = 10_000
 """How many objects the list of a bulk may hold."""
 LIST_SIZES = {
+    ("CapitalCall", "payments"): LIST_SIZE,
+    ("AllocationValidation", "errors"): LIST_SIZE,
+    ("AllocationValidation", "userErrors"): LIST_SIZE,
+    ("AllocationValidation", "warnings"): LIST_SIZE,
+    ("ApproveDealAllocationPayload", "warnings"): LIST_SIZE,
+    ("CreateDealAllocationPayload", "warnings"): LIST_SIZE,
     ("Fund", "reserveRanking"): LIST_SIZE,
+    ("FundMetrics", "weights"): 1_000,
+    ("Organization", "businessRuleChanges"): LIST_SIZE,
     ("Portfolio", "exposure"): 100,
     ("CreateHoldingActivitiesPayload", "recalculations"): 100,
     ("DeleteHoldingActivityPayload", "recalculations"): 1,
@@ -40,6 +48,8 @@ LIST_SIZES = {
     ("Reallocation", "changes"): 100,
     ("ReallocationPreview", "deltas"): GIVEN_MAX,
     ("SnapshotComparison", "companies"): 100,
+    ("SystemHealth", "caches"): LIST_SIZE,
+    ("UpdateDealAllocationPayload", "warnings"): LIST_SIZE,
     ("Viewer", "memberships"): 20,
 }
 """What lists are taken to hold that may be longer than LIST_SIZE, by the rules or by what firms have."""

@@ -20,7 +20,8 @@ from api.http.documents import UNFIT, Document, Operation
 from api.http.error_answers import format_error, masked
 from api.http.executor import TransientExecutor, let_go
 from api.http.requests import GraphQLRequest
-from api.reads.compiled.execution import run
+from api.reads.compiled.execution import Asking, run
+from api.reads.kept import KeptAnswers
 from api.services.commands import Writer
 from api.services.rate_limits import RateLimits
 
@@ -80,6 +81,7 @@ class Operations:
     limits: OperationLimits = OperationLimits()
     rates: RateLimits | None = None
     people: People | None = None
+    kept: KeptAnswers = field(default_factory=KeptAnswers)
     _unfinished: set["asyncio.Task[Any]"] = field(default_factory=set)
     _deadlines: Deadlines = field(init=False)
 
@@ -104,7 +106,7 @@ class Operations:
         shows_cost: bool = False,
     ) -> Result:
         """The response to one operation; what fails inside is masked and logged under the request id."""
-        context = Context(self.database, self.writer, request_id, signed_in, people=self.people)
+        context = Context(self.database, self.writer, request_id, signed_in, people=self.people, kept=self.kept)
         try:
             variables = operation.plans.variables.read(request.variables)
             cost = 1 if variables is None else operation.cost.of(variables.coerced)
@@ -210,11 +212,7 @@ class Operations:
             return None
         context, principal = asked.context, asked.context.principal
         snapshot = Snapshot(self.database, principal.organization_id)
-        try:
-            data = await run(plan, snapshot, variables, role=principal.role, today=context.today)
-        finally:
-            if not plan.is_one_statement:
-                await snapshot.close()
+        data = await run(plan, snapshot, variables, Asking(principal.role, context.today, self.kept))
         if data is None:
             return None
         body: dict[str, Any] = {"data": data}

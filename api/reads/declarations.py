@@ -132,6 +132,46 @@ class BatchRead:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptSelect:
+    """What is dear to find out of other rows, and is kept for as long as the version of those rows stays the same.
+
+    ``version`` finds the version for one row, an integer that moves, in the same transaction, with every change of what
+    ``sql`` reads. ``sql`` gives a statement for many rows; in it stand ``{organization}``, ``{keys}`` (the array of
+    their ids) and the names of the arguments in ``types``. Its records begin with id and version; ``answer`` makes
+    something of one and the arguments, ``weigh`` says how many bytes that takes. ``name`` is the cache's.
+    """
+
+    name: str
+    version: BatchSelect
+    sql: Callable[[Mapping[str, Any]], str]
+    answer: Callable[[Sequence[Any], Mapping[str, Any]], Any]
+    types: Mapping[str, str]
+    weigh: Callable[[Any], int]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRead:
+    """A field answered from other rows, whose answers are kept; ``versions`` is the read of their version.
+
+    ``make`` turns what is kept and the arguments into what the field shows.
+    """
+
+    select: KeptSelect
+    make: Callable[[Any, dict[str, Any]], Any]
+    argument_names: Mapping[str, str]
+    versions: BatchRead = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Declares how its version is read."""
+        object.__setattr__(self, "versions", BatchRead(self.select.version, lambda version, _given: version, {}))
+
+    def arguments(self, given: Mapping[str, Any], today: date) -> dict[str, Any]:
+        """The arguments by their Python names: ``as_of``, today unless given, and whether it ``is_past``."""
+        as_of = given.get("as_of") or today
+        return {"as_of": as_of, "is_past": as_of < today}
+
+
+@dataclass(frozen=True, slots=True)
 class AttributeEdgeRead:
     """An edge of an object that is not a row, to the row whose id is in one of its attributes."""
 
@@ -160,6 +200,7 @@ Read = (
     | ToOneRead
     | ConnectionRead
     | BatchRead
+    | KeptRead
     | AttributeEdgeRead
     | RootOneRead
     | AnyNodeRead

@@ -7,6 +7,7 @@ from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
+from api.reads import global_ids
 from api.reads.declarations import Condition, SortKey, table_of
 
 
@@ -23,6 +24,17 @@ def at_least(column: str, type_name: str) -> Condition:
 def at_most(column: str, type_name: str) -> Condition:
     """The column is the value or less."""
     return Condition(column, "{column} <= {value}", type_name)
+
+
+def of(column: str, entity: str) -> Condition:
+    """The column points at the row of ``entity`` with this global id; at none where that is malformed."""
+    # No row has the id 0.
+    return Condition(
+        column,
+        "{column} = {value}",
+        "bigint",
+        lambda given: None if given is None else global_ids.decode_as(entity, given) or 0,
+    )
 
 
 def contains(column: str) -> Condition:

@@ -10,7 +10,8 @@ from aiodataloader import DataLoader
 
 from api.db.pools import Database, Snapshot
 from api.reads.batches import batch_sql
-from api.reads.declarations import ENTITIES, BatchRead, Record
+from api.reads.declarations import ENTITIES, BatchRead, KeptRead, Record
+from api.reads.kept import KeptAnswers, Reader
 from api.reads.pages import Page, PageRequest, by_ids_sql, count_sql, cut, page_sql
 
 WHOLE_TABLE = "whole table"
@@ -20,9 +21,10 @@ WHOLE_TABLE = "whole table"
 class Loaders:
     """The loaders of one operation over one snapshot; ``reset`` starts anew after a write."""
 
-    def __init__(self, database: Database, organization_id: int) -> None:
+    def __init__(self, database: Database, organization_id: int, kept: KeptAnswers | None = None) -> None:
         self.organization_id = organization_id
         self.snapshot = Snapshot(database, organization_id)
+        self._kept = KeptAnswers() if kept is None else kept
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
         self._remembered: dict[str, tuple[frozenset[str], dict[Any, Record]]] = {}
 
@@ -85,6 +87,11 @@ class Loaders:
         name = ("batch", id(read), repr(sorted(arguments.items())))
         return await self._load(name, self._load_batch, (read, arguments), key)
 
+    async def kept(self, read: KeptRead, key: Any, arguments: Mapping[str, Any]) -> Any:
+        """One parent's answer of a field whose answers are kept."""
+        name = ("kept", id(read), repr(sorted(arguments.items())))
+        return await self._load(name, self._load_kept, (read, arguments), key)
+
     async def _load(self, name: Hashable, load: Any, about: Any, key: Any) -> Any:
         loader = self._loaders.get(name)
         if loader is None:
@@ -132,6 +139,13 @@ class Loaders:
         read, arguments = about
         sql, parameters = batch_sql(read.select, arguments, self.organization_id, keys)
         answers = {row[0]: read.select.answer(row[1]) for row in await self.snapshot.fetch(sql, *parameters)}
+        return [answers[key] for key in keys]
+
+    async def _load_kept(self, about: tuple[KeptRead, Mapping[str, Any]], keys: Sequence[Any]) -> list[Any]:
+        read, arguments = about
+        versions = dict(zip(keys, await self._load_batch((read.versions, {}), keys), strict=True))
+        reader = Reader(self.organization_id, self.snapshot.fetch, in_transaction=True)
+        answers = await self._kept.get(read, arguments, versions, reader)
         return [answers[key] for key in keys]
 
 

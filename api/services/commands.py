@@ -17,8 +17,8 @@ from api import metrics
 from api.db.connections import LOST_CONNECTION
 from api.db.event_bus import Committed, EventBus, Rows
 from api.db.pools import Database
-from api.domain.access import Principal, Role, allows
-from api.errors import ErrorCode, Forbidden, Refused, Unauthenticated, Unavailable
+from api.domain.access import FOR_PEOPLE, Principal, Role, allows
+from api.errors import ErrorCode, Forbidden, Problem, Refused, Unauthenticated, Unavailable
 from api.services import idempotency
 from api.services.audit import Appended, AuditKind, Event, Subject, digest
 from api.services.idempotency import Claim
@@ -88,6 +88,14 @@ class CommitFailed(Unavailable):
     """The server rolled back what was to be committed."""
 
 
+class PermissionRefused(Refused):
+    """Refused not by the caller's role, but for what the caller has to do with the object; the log says so."""
+
+    def __init__(self, problems: Sequence[Problem], subject: Subject) -> None:
+        super().__init__(problems)
+        self.subject = subject
+
+
 @dataclass(slots=True)
 class Writer:
     """Runs commands on a database."""
@@ -120,6 +128,9 @@ class Writer:
         task = asyncio.ensure_future(self._run(_Asked(principal, mutation, work, result_type, claim, request_id)))
         try:
             return await asyncio.shield(task)
+        except PermissionRefused as refused:
+            await self._record_refusal(principal, mutation, request_id, refused.subject)
+            raise
         except Refused as refused:
             if any(problem.code is ErrorCode.VERSION_CONFLICT for problem in refused.problems):
                 metrics.CONFLICTS.labels(mutation).inc()
@@ -138,13 +149,21 @@ class Writer:
 
     async def authorise(self, principal: Principal, action: str, request_id: str | None = None) -> None:
         """Raises Forbidden, and says so in the organization's log, where the role does not allow the action."""
-        if allows(principal.role, action):
-            return
+        if not allows(principal.role, action):
+            await self._record_refusal(principal, action, request_id)
+            raise Forbidden(f"Your role {principal.role.value} does not allow {action}.")
+        if action in FOR_PEOPLE and principal.user_id is None:
+            await self._record_refusal(principal, action, request_id)
+            raise Forbidden(f"{action} is for people: an API key decides nothing in the place of one.")
+
+    async def _record_refusal(
+        self, principal: Principal, action: str, request_id: str | None, subject: Subject | None = None
+    ) -> None:
         async with self.database.writing(principal.organization_id) as connection:
             command = Command(connection, principal, request_id)
-            command.events.append(Event(AuditKind.SECURITY, f"{action}.refused", after={"role": principal.role.value}))
+            refused = Event(AuditKind.SECURITY, f"{action}.refused", subject, after={"role": principal.role.value})
+            command.events.append(refused)
             await self._commit(command)
-        raise Forbidden(f"Your role {principal.role.value} does not allow {action}.")
 
     async def _retrying(self, asked: _Asked[T]) -> Outcome[T]:
         faults = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)

@@ -8,6 +8,7 @@ from api.services import rows
 from api.services.audit import Subject
 from api.services.checks import check_name, check_not_negative, check_present, check_ratio, check_text
 from api.services.commands import Command
+from api.services.fund_versions import touch
 
 AMOUNTS = (
     "invested_cents",
@@ -20,6 +21,8 @@ AMOUNTS = (
 COMPANY_COLUMNS = ("name", "sector", "stage", "status", *AMOUNTS, "exit_moic", "exit_probability", "ownership")
 ALLOCATION_COLUMNS = ("planned_reserves_cents", "allocation_cap_cents", "status")
 """What a plan rests on: a change of any of these moves the fund's allocation version."""
+METRICS_COLUMNS = ("status", "invested_cents", "current_valuation_cents", "realized_cents")
+"""What a fund's metrics rest on: a change of any of these moves the version of its metrics."""
 CLEARABLE = ("sector", "stage", "allocation_cap_cents", "exit_moic", "exit_probability", "ownership")
 EXIT_MOIC_MAX = 1000
 
@@ -39,6 +42,7 @@ async def create_portfolio_company(command: Command, *, fund_id: int, values: Ma
     company_id: int = row["id"]
     after = {"fund_id": fund_id} | {column: row[column] for column in COMPANY_COLUMNS}
     command.record("company.created", Subject("PortfolioCompany", company_id), after=after)
+    await touch(command, fund_id)
     return company_id
 
 
@@ -75,6 +79,8 @@ async def update_portfolio_company(
     if not new.keys().isdisjoint(ALLOCATION_COLUMNS):
         await bump_allocation_version(command, fund_id, field="id")
     command.record("company.updated", Subject("PortfolioCompany", company_id), before=old, after=new)
+    if not new.keys().isdisjoint(METRICS_COLUMNS):
+        await touch(command, fund_id)
     return company_id
 
 

@@ -10,6 +10,7 @@ from api.services import rows
 from api.services.audit import Subject
 from api.services.checks import check_name, check_present, check_text
 from api.services.commands import Command
+from api.services.fund_versions import touch
 
 VINTAGE_YEAR_MIN = 1900
 VINTAGE_YEAR_MAX = 2200
@@ -64,6 +65,8 @@ async def update_fund(command: Command, *, fund_id: int, expected_version: int, 
         raise _already_exists() from None
     old, new = rows.changed(before, after, FUND_COLUMNS)
     command.record("fund.updated", Subject("Fund", fund_id), before=old, after=new)
+    if "size_cents" in new:
+        await touch(command, fund_id)
     return fund_id
 
 

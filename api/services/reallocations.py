@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
-from api.domain.business_rules import DEFAULT_BUSINESS_RULES
 from api.domain.reallocation import (
     PROPOSALS_MAX,
     REASON_LENGTH_MAX,
@@ -19,7 +18,9 @@ from api.domain.reallocation import (
     plan,
 )
 from api.errors import ErrorCode, Problem, Refused, invalid, not_found, version_conflict
+from api.services import business_rules
 from api.services.audit import Subject
+from api.services.business_rules import Reader
 from api.services.checks import check_text
 from api.services.commands import Command
 
@@ -27,13 +28,6 @@ COMPANIES_SQL = """
 SELECT id, name, planned_reserves_cents, allocation_cap_cents FROM portfolio_companies
 WHERE organization_id = $1 AND fund_id = $2 ORDER BY id
 """
-
-
-class Reader(Protocol):
-    """Where a preview reads from: a snapshot."""
-
-    async def fetch(self, sql: str, *arguments: Any) -> Sequence[Any]:
-        """The rows of one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +55,13 @@ async def preview(
     if not funds:
         raise not_found("fund_id", "fund")
     companies = await snapshot.fetch(COMPANIES_SQL, organization_id, fund_id)
+    rules = await business_rules.current(snapshot, organization_id)
     planned = plan(
         FundState(funds[0]["allocation_version"], funds[0]["size_cents"]),
         _states(companies),
         proposals,
         expected_version=expected_version,
-        rules=DEFAULT_BUSINESS_RULES,
+        rules=rules.rules,
     )
     return planned, companies
 
@@ -91,12 +86,13 @@ async def commit(
     if fund is None:
         raise await _missing_or_moved(command, fund_id, expected_version)
     companies = await command.connection.fetch(COMPANIES_SQL + " FOR NO KEY UPDATE", command.organization_id, fund_id)
+    rules = await business_rules.current(command.connection, command.organization_id)
     planned = plan(
         FundState(expected_version, fund["size_cents"]),
         _states(companies),
         proposals,
         expected_version=expected_version,
-        rules=DEFAULT_BUSINESS_RULES,
+        rules=rules.rules,
     )
     if planned.errors:
         raise Refused([_problem(issue, proposals) for issue in planned.errors])

@@ -12,6 +12,7 @@ from api.domain.forecasts import Metrics
 from api.domain.snapshot_attempts import ATTEMPTS_MAX, is_given_up, lease_seconds, pause_seconds
 from api.services.audit import AuditKind, Subject
 from api.services.commands import Command
+from api.services.fund_versions import touch
 
 ACTIONS = frozenset(
     {
@@ -121,6 +122,8 @@ async def complete(command: Command, held: Claim, calculated: Calculated) -> int
         "copied_from": calculated.same_as,
     }
     _record(command, "snapshot.completed", held, AuditKind.FINANCIAL, {"status": "CALCULATING"}, after)
+    # It tells what the fund's companies were worth at the time that it is named for.
+    await touch(command, held.fund_id)
     return held.snapshot_id
 
 

@@ -15,11 +15,14 @@ import structlog
 from api.db.event_bus import EventBus
 from api.db.pools import Database
 from api.services.commands import Writer
+from api.services.due_calls import check_due_calls
 from api.services.expired_keys import forget_expired_keys
 from api.services.snapshot_calculation import Calculator, calculate_due
 
 LOOK_SECONDS = 1.0
 """How long a snapshot waits of which nobody was told."""
+DUE_SECONDS = 5.0
+"""How long after midnight (UTC), or after being made, a call that is overdue is not said to be."""
 FORGET_SECONDS = 600.0
 AFTER_FAILURE_SECONDS = 5.0
 REST_SECONDS = 0.2
@@ -97,6 +100,7 @@ def worker_for(database: Database, writer: Writer, bus: EventBus, *, snapshot_se
         bus,
         [
             Duty("calculate snapshots", partial(calculate_due, calculator), LOOK_SECONDS, is_woken=True),
+            Duty("check due calls", partial(check_due_calls, database, writer), DUE_SECONDS),
             Duty("forget expired keys", partial(forget_expired_keys, database, writer), FORGET_SECONDS),
         ],
     )

@@ -4,8 +4,12 @@ from sqlmodel import SQLModel
 
 from api.tables.activities import HoldingActivity
 from api.tables.audit import AuditEvent, AuditHead
+from api.tables.business_rules import BusinessRuleVersion
 from api.tables.capital import CapitalHistoryEntry, CapitalSource
+from api.tables.capital_calls import CapitalCall, CapitalCallPayment, Distribution
+from api.tables.deals import Deal, DealAllocation
 from api.tables.forecasts import ForecastSnapshot, ReserveAllocation
+from api.tables.fund_versions import FundMetricsVersion
 from api.tables.funds import Fund, PortfolioCompany
 from api.tables.idempotency import IdempotencyKey
 from api.tables.investments import Investment, InvestmentLot
@@ -41,10 +45,17 @@ __all__ = [
     "AuditEvent",
     "AuditHead",
     "BenchmarkPrice",
+    "BusinessRuleVersion",
+    "CapitalCall",
+    "CapitalCallPayment",
     "CapitalHistoryEntry",
     "CapitalSource",
+    "Deal",
+    "DealAllocation",
+    "Distribution",
     "ForecastSnapshot",
     "Fund",
+    "FundMetricsVersion",
     "Holding",
     "HoldingActivity",
     "HoldingIrr",

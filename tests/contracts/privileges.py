@@ -13,6 +13,8 @@ OTHER_KEYS = {
     "users": ["id"],
     "audit_heads": ["organization_id"],
     "rate_limits": ["organization_id", "caller"],
+    "business_rules": ["organization_id", "version"],
+    "fund_metrics_versions": ["organization_id", "fund_id"],
     "user_passwords": ["user_id"],
     "sessions": ["id"],
     "refresh_tokens": ["hash"],
@@ -29,9 +31,16 @@ PRIVILEGES = {
     "audit_events": APPEND,
     "audit_heads": {"SELECT", "UPDATE"},
     "benchmark_prices": CHANGE,
+    "business_rules": APPEND,
+    "capital_call_payments": APPEND,
+    "capital_calls": CHANGE,
     "capital_history": APPEND,
     "capital_sources": CHANGE,
+    "deal_allocations": CHANGE | {"DELETE"},
+    "deals": CHANGE,
+    "distributions": APPEND,
     "forecast_snapshots": CHANGE,
+    "fund_metrics_versions": CHANGE,
     "funds": CHANGE,
     "holding_activity_log": CHANGE | {"DELETE"},
     "holding_statements": APPEND,
@@ -80,12 +89,14 @@ MAY_AUTHENTICATE_BY = {
     "refresh_tokens": CHANGE | {"DELETE"},
     "sign_in_throttles": CHANGE | {"DELETE"},
     "sign_in_failures": APPEND | {"DELETE"},
+    "capital_calls": {"SELECT"},
     "forecast_snapshots": {"SELECT"},
     "idempotency_keys": {"SELECT"},
 }
 """All that tranche_auth may do, by table."""
 
 COLUMNS_TO_FIND = {
+    "capital_calls": ("organization_id, next_check_on", "next_check_on IS NOT NULL"),
     "forecast_snapshots": ("organization_id, next_attempt_at", "next_attempt_at IS NOT NULL"),
     "idempotency_keys": ("organization_id, expires_at", "expires_at <= now()"),
 }

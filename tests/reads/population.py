@@ -29,6 +29,7 @@ from api.services.reserve_allocations import NewAllocation
 from api.services.snapshot_calculation import Calculator, calculate_due
 from api.services.statements import NewStatement
 from api.services.valuations import NewPrice, NewValuation
+from tests.reads.population_of_calls import populate_calls
 from tests.server import RunningServer
 
 DAY = date(2024, 12, 31)
@@ -44,11 +45,19 @@ async def populate(server: RunningServer) -> None:
         await writer.run(principal, "createForecastSnapshot", _forecast, result_type=TypeAdapter(int))
         await _return(writer, principal)
         await _finance(writer, principal)
+        await populate_calls(writer, principal, await _some_funds(server, principal.organization_id))
     # The last two of each organization stay as they are: nothing is calculated twice.
     await calculate_due(Calculator(server.database, writer, 60))
     for organization in ("alpha", "beta"):
         principal = server.principal(organization=organization)
         await writer.run(principal, "createForecastSnapshot", _ask_again, result_type=TypeAdapter(int))
+
+
+async def _some_funds(server: RunningServer, organization_id: int) -> list[int]:
+    rows = await server.owner.fetch(
+        "SELECT id FROM funds WHERE organization_id = $1 ORDER BY id LIMIT 3", organization_id
+    )
+    return [row["id"] for row in rows]
 
 
 async def _fill(command: Command) -> int:

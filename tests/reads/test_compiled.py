@@ -90,6 +90,11 @@ async def test_generated_queries_get_the_same_bytes_on_both_paths(server: Runnin
         " none: reserveRanking(first: 0) { rank } one: reserveRanking(first: 1) { rank exitOnPlannedReservesReason }"
         " companies { nodes { moic { current onInitial onInitialReason onFollowOn exitOnPlannedReserves } } }"
         " snapshots { nodes { status metrics error } } } } }",
+        # A list out of other rows beside what is computed, with edges to what it belongs to.
+        "{ capitalCalls { nodes { id status outstandingCents overdueOn payments { id amountCents paidOn paymentType"
+        " createdAt } allocation { status distributions { edges { cursor node { distributionType isRecallable } } }"
+        " capitalCalls(filter: {status: [PAID, OVERDUE]}) { totalCount nodes { percentage paidCents } } } } }"
+        ' none: capitalCalls(filter: {fundId: "x"}) { totalCount nodes { id } } }',
         # Equal values of a sort key that is unique only within a parent.
         "{ portfolios { nodes { holdings { nodes { statements { edges { cursor node { asOf } } } } } } } }",
     ],
@@ -144,6 +149,7 @@ async def known_ids(server: RunningServer) -> list[str]:
     types |= {"AuditEvent": "audit_events", "CapitalSource": "capital_sources"}
     types |= {"CapitalHistoryEntry": "capital_history", "Investment": "investments", "InvestmentLot": "investment_lots"}
     types |= {"ForecastSnapshot": "forecast_snapshots", "ReserveAllocation": "reserve_allocations"}
+    types |= {"CapitalCall": "capital_calls", "Distribution": "distributions"}
     found = ["", "x", global_ids.encode("Fund", 999_999), global_ids.encode("Nothing", 1)]
     for type_name, table in types.items():
         for row in await server.owner.fetch(f"SELECT id FROM {table} ORDER BY id::text LIMIT 6"):
@@ -156,6 +162,7 @@ async def known_cursors(server: RunningServer) -> list[str]:
     query = """{
       byId: funds { edges { cursor } }
       byYear: funds(orderBy: { field: VINTAGE_YEAR }) { edges { cursor } }
+      capitalCalls { edges { cursor node { allocation { distributions { edges { cursor } } } } } }
       capitalSources { edges { cursor node { history(first: 1) { edges { cursor } } } } }
       portfolios { edges { cursor node { holdings { edges { cursor node { statements { edges { cursor } } } } } } } }
     }"""

@@ -18,9 +18,10 @@ from api.domain.access import Role
 from api.graphql.schema import declared_fields, schema
 from api.http.documents import DOCUMENTS_MAX, Documents
 from api.reads import compiled, global_ids
-from api.reads.compiled.execution import run
+from api.reads.compiled.execution import Asking, run
 from api.reads.compiled.plans import VARIANTS_MAX, OperationPlans
 from api.reads.compiled.statements import SHAPES_MAX
+from api.reads.kept import KeptAnswers
 from tests.server import RunningServer
 
 CALLS_PER_CHARACTER_MAX = 50
@@ -78,7 +79,7 @@ async def statement(server: RunningServer, operation: OperationPlans, variables:
     made = operation.get(values)
     assert made is not None
     snapshot = Snapshot(server.database, server.organization_ids["alpha"])
-    assert await run(made, snapshot, values, role=Role.EDITOR, today=date(2026, 1, 1)) is not None
+    assert await run(made, snapshot, values, Asking(Role.EDITOR, date(2026, 1, 1), KeptAnswers())) is not None
     [recorded] = snapshot.statements
     return recorded.sql
 

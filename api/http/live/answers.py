@@ -212,7 +212,10 @@ class Answers:
             await context.close()
 
     def _context(self, signed_in: SignedIn | None, request_id: str) -> Context:
-        return Context(self.operations.database, self.operations.writer, request_id, signed_in, live=self.live)
+        operations = self.operations
+        return Context(
+            operations.database, operations.writer, request_id, signed_in, live=self.live, kept=operations.kept
+        )
 
 
 class _AtHand:

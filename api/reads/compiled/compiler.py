@@ -10,16 +10,15 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     get_named_type,
-    get_nullable_type,
-    is_leaf_type,
     is_non_null_type,
 )
 
 from api.reads import declarations as reads
 from api.reads.compiled import nodes
+from api.reads.compiled.leaves import column_value
 from api.reads.compiled.plain import DeclaredFields, PlainCompiler
 from api.reads.compiled.selection import Selection, UnsupportedError
-from api.reads.compiled.texts import CONVERTED_TYPES, TextCompiler
+from api.reads.compiled.texts import TextCompiler
 from api.reads.compiled.variables import Arguments
 from api.reads.declarations import ENTITIES, Entity
 
@@ -28,10 +27,6 @@ COLUMNS_MAX = 400
 JOINS_MAX = 12
 CONNECTIONS_MAX = 60
 BATCHES_MAX = 60
-
-PASSED_TYPES = frozenset({"String", "Int", "Boolean", "CurrencyCode", "Date", "JSON", "ID"})
-"""Leaves that are written as PostgreSQL and asyncpg give them: orjson writes dates as the schema does."""
-TEXT_TYPES = frozenset({"Cents", "BigInt"})
 
 
 @dataclass(slots=True)
@@ -116,7 +111,7 @@ class Compiler:
         layout: nodes.Layout,
         field_nodes: Sequence[FieldNode],
         type_: GraphQLObjectType,
-    ) -> nodes.Part:
+    ) -> nodes.Part | nodes.Kept:
         name = field_nodes[0].name.value
         if name == "__typename":
             return nodes.Constant(repr(type_.name))
@@ -125,7 +120,7 @@ class Compiler:
             case reads.GlobalIdRead():
                 return nodes.Value(layout.index(f"{alias}.id"), f"global_id_{type_.name}")
             case reads.ColumnRead(column):
-                return self._column(entity, f"{alias}.{column}", column, layout, definition)
+                return column_value(entity, f"{alias}.{column}", column, layout, definition)
             case reads.ComputedRead(columns, compute):
                 indexes = tuple((column, layout.index(f"{alias}.{column}")) for column in columns)
                 return nodes.Computed(compute, indexes, self.plain.shape(definition.type, field_nodes))
@@ -134,25 +129,35 @@ class Compiler:
             case reads.ConnectionRead() as read:
                 return self._nested(read, alias, layout, definition, field_nodes)
             case reads.BatchRead() as read:
-                return self._batch(read, alias, layout, definition, field_nodes)
+                arguments = Arguments(definition, field_nodes[0])
+                return self._batch(read, arguments, alias, layout, self.plain.shape(definition.type, field_nodes))
+            case reads.KeptRead() as read:
+                return self._kept(read, alias, layout, definition, field_nodes)
         raise UnsupportedError(f"the field {type_.name}.{name}")
 
     def _batch(
-        self,
-        read: reads.BatchRead,
-        alias: str,
-        layout: nodes.Layout,
-        definition: GraphQLField,
-        field_nodes: Sequence[FieldNode],
+        self, read: reads.BatchRead, arguments: Arguments, alias: str, layout: nodes.Layout, shape: nodes.Shape
     ) -> nodes.Batch:
         if len(self.batches) >= BATCHES_MAX:
             raise UnsupportedError("the document has many batches")
-        shape = self.plain.shape(definition.type, field_nodes)
-        arguments = Arguments(definition, field_nodes[0])
         batch = nodes.Batch(read, arguments, f"{alias}.id", len(self.batches), layout.slot(), shape)
         self.batches.append(batch)
         layout.batches[batch.index] = batch
         return batch
+
+    def _kept(
+        self,
+        read: reads.KeptRead,
+        alias: str,
+        layout: nodes.Layout,
+        definition: GraphQLField,
+        field_nodes: Sequence[FieldNode],
+    ) -> nodes.Kept:
+        number, arguments = self._reserve(), Arguments(definition, field_nodes[0])
+        shape = self.plain.shape(definition.type, field_nodes)
+        self.deferred[number] = nodes.DeferredKept(read, arguments, shape)
+        versions = self._batch(read.versions, arguments, alias, layout, nodes.Leaf(int))
+        return nodes.Kept(number, layout.index(f"{alias}.id"), versions)
 
     def _defer_rows(self, entity_name: str, field_nodes: Sequence[FieldNode]) -> int:
         number = self._reserve()
@@ -163,22 +168,6 @@ class Compiler:
         """The place of a deferred field, ahead of those within its own answer: they are answered in this order."""
         self.deferred.append(nodes.Pending())
         return len(self.deferred) - 1
-
-    def _column(
-        self, entity: Entity, expression: str, column: str, layout: nodes.Layout, definition: GraphQLField
-    ) -> nodes.Value:
-        if not is_leaf_type(get_nullable_type(definition.type)):
-            raise UnsupportedError(f"a column shown as {definition.type}")
-        if is_non_null_type(definition.type) and entity.table.columns[column].nullable:
-            raise UnsupportedError(f"{column} may be null and must not be")
-        leaf = get_named_type(definition.type)
-        if leaf.name in TEXT_TYPES:
-            return nodes.Value(layout.index(f"{expression}::text"))
-        if leaf.name in CONVERTED_TYPES:
-            return nodes.Value(layout.index(CONVERTED_TYPES[leaf.name].format(expression)))
-        if leaf.name in PASSED_TYPES or hasattr(leaf, "values"):
-            return nodes.Value(layout.index(expression))
-        raise UnsupportedError(f"a column shown as {leaf.name}")
 
     def _to_one(
         self,

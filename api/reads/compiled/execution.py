@@ -1,6 +1,5 @@
 """Running a plan: its statements on one snapshot, its functions over their records."""
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,29 +15,46 @@ from api.reads.compiled import nodes
 from api.reads.compiled.plans import Plan
 from api.reads.compiled.shaping import DeviationError, State
 from api.reads.compiled.statements import RowStatements, Wanted
+from api.reads.kept import KeptAnswers, Reader, VersionMoved
 from api.reads.pages import NODES_MAX
 
 
-async def run(
-    plan: Plan, snapshot: Snapshot, variables: VariableValues, *, role: Role, today: date
-) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks, on which day, in which process: its kept answers."""
+
+    role: Role
+    today: date
+    kept: KeptAnswers
+
+
+async def run(plan: Plan, snapshot: Snapshot, variables: VariableValues, asking: Asking) -> dict[str, Any] | None:
     """The data of the answer, ready for orjson; None where it would hold an error, which is the resolvers' to say."""
-    if plan.actions and not all(allows(role, action) for action in plan.actions):
+    if plan.actions and not all(allows(asking.role, action) for action in plan.actions):
         return None
     fetch = snapshot.fetch_alone if plan.is_one_statement else snapshot.fetch
+    reader = Reader(snapshot.organization_id, fetch, in_transaction=not plan.is_one_statement)
     try:
-        return await _Run(plan, snapshot.organization_id, fetch, variables, role, plan.wanted(variables, today)).data()
+        wanted = plan.wanted(variables, asking.today)
+        try:
+            return await _Run(plan, reader, variables, asking, wanted).data()
+        except VersionMoved:
+            # Something was written between two statements: now both from one snapshot.
+            reader = Reader(snapshot.organization_id, snapshot.fetch, in_transaction=True)
+            return await _Run(plan, reader, variables, asking, wanted).data()
     except (DeviationError, BadUserInput, Refused, GraphQLError):
         return None
+    finally:
+        if reader.in_transaction:
+            await snapshot.close()
 
 
 @dataclass(slots=True)
 class _Run:
     plan: Plan
-    organization_id: int
-    fetch: Callable[..., Awaitable[Sequence[Any]]]
+    reader: Reader
     variables: VariableValues
-    role: Role
+    asking: Asking
     wanted: Wanted
 
     async def data(self) -> dict[str, Any]:
@@ -61,8 +77,8 @@ class _Run:
         return data
 
     async def _connection(self, number: int, connection: nodes.Connection, state: State) -> Any:
-        sql, parameters = self.plan.statements[number].get(self.wanted, self.organization_id)
-        rows = await self.fetch(sql, *parameters)
+        sql, parameters = self.plan.statements[number].get(self.wanted, self.reader.organization_id)
+        rows = await self.reader.fetch(sql, *parameters)
         shape = self.plan.functions[f"root {number}"]
         return shape(rows[0][0], rows[0][1], state) if connection.has_total else shape(rows, None, state)
 
@@ -73,8 +89,8 @@ class _Run:
         type_name, row_id = decoded
         if not self._may_find(root, type_name, row_id):
             return None
-        sql, parameters = self.plan.rows[number, type_name].one(self.wanted, self.organization_id, row_id)
-        rows = await self.fetch(sql, *parameters)
+        sql, parameters = self.plan.rows[number, type_name].one(self.wanted, self.reader.organization_id, row_id)
+        rows = await self.reader.fetch(sql, *parameters)
         return self.plan.functions[f"root {number} {type_name}"](rows[0], state) if rows else None
 
     async def _nodes(self, number: int, root: nodes.RootRows, state: State) -> list[Any]:
@@ -89,9 +105,9 @@ class _Run:
         found: dict[Any, Any] = {}
         for type_name, row_ids in wanted.items():
             statements = self.plan.rows[number, type_name]
-            sql, parameters = statements.many(self.wanted, self.organization_id, row_ids)
+            sql, parameters = statements.many(self.wanted, self.reader.organization_id, row_ids)
             shape = self.plan.functions[f"root {number} {type_name}"]
-            for row in await self.fetch(sql, *parameters):
+            for row in await self.reader.fetch(sql, *parameters):
                 found[type_name, row[0]] = shape(row, state)
         return [found.get(one) for one in decoded]
 
@@ -100,18 +116,27 @@ class _Run:
         if type_name not in root.by_type:
             return False
         entity = root.by_type[type_name][0]
-        return entity.takes(row_id) and (entity.action is None or allows(self.role, entity.action))
+        return entity.takes(row_id) and (entity.action is None or allows(self.asking.role, entity.action))
 
     async def _answer(self, number: int, waiting: nodes.Waiting, state: State) -> None:
-        """Fills in a deferred field wherever it is waited for, with one statement."""
+        """Fills in a deferred field wherever it is waited for, with one statement at most."""
         pending = state.pending[number]
         shape = self.plan.functions[f"deferred {number}"]
+        if isinstance(waiting, nodes.DeferredKept):
+            names = waiting.read.argument_names
+            named = {names[name]: value for name, value in waiting.arguments.get(self.variables).items()}
+            given = waiting.read.arguments(named, self.asking.today)
+            versions = {row_id: version for _, _, (row_id, version) in pending}
+            answers = await self.asking.kept.get(waiting.read, given, versions, self.reader)
+            for answer, key, (row_id, _) in pending:
+                answer[key] = shape(waiting.read.make(answers[row_id], given), state)
+            return
         keys = list(dict.fromkeys(wanted for _, _, wanted in pending if wanted is not None))
         if not isinstance(waiting, nodes.DeferredRows) or not keys:
             return
         statements = RowStatements(waiting.entity, waiting.layout)
-        sql, parameters = statements.many(self.wanted, self.organization_id, keys)
-        rows = {row[0]: row for row in await self.fetch(sql, *parameters)}
+        sql, parameters = statements.many(self.wanted, self.reader.organization_id, keys)
+        rows = {row[0]: row for row in await self.reader.fetch(sql, *parameters)}
         for answer, key, wanted in pending:
             row = rows.get(wanted)
             answer[key] = None if row is None else shape(row, state)

@@ -15,7 +15,7 @@ from graphql import (
 )
 
 from api.reads import declarations as reads
-from api.reads.compiled.compiler import PASSED_TYPES
+from api.reads.compiled.leaves import PASSED_TYPES
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.selection import Selection, UnsupportedError
 from api.reads.declarations import ENTITIES, Record

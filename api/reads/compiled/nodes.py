@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api.reads.compiled.variables import Arguments
-from api.reads.declarations import BatchRead, ConnectionRead, Entity, Record
+from api.reads.declarations import BatchRead, ConnectionRead, Entity, KeptRead, Record
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class Computed:
 class Row:
     """An object that shows a row. ``presence`` is where its id stands, for a row that may not be there."""
 
-    fields: Mapping[str, "Part"]
+    fields: Mapping[str, "Part | Kept"]
     presence: int | None = None
     is_required: bool = True
 
@@ -171,6 +171,15 @@ class Batch:
     shape: "Shape"
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A field whose answers are kept, deferred: where the row's id stands, and its version."""
+
+    number: int
+    id_index: int
+    versions: Batch
+
+
 @dataclass(slots=True)
 class DeferredRows:
     """What answers a deferred edge of an object that is not a row: the rows of an entity, by id."""
@@ -181,11 +190,20 @@ class DeferredRows:
 
 
 @dataclass(frozen=True, slots=True)
+class DeferredKept:
+    """What answers a field whose answers are kept, by id and version, and the shape of what is made of them."""
+
+    read: KeptRead
+    arguments: Arguments
+    shape: "Shape"
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """The place of a deferred field whose answer is not compiled yet."""
 
 
-Waiting = DeferredRows | Pending
+Waiting = DeferredRows | DeferredKept | Pending
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Plan:
     """How one operation is answered: its root fields, connections and deferred fields, and the functions for them.
 
     ``fixed_requests`` holds the page of each connection whose arguments are without variables. ``is_one_statement``:
-    one statement answers it, which is a snapshot by itself.
+    one statement answers it, which is a snapshot by itself, but for what is not kept.
     """
 
     roots: Sequence[nodes.Root]
@@ -50,7 +50,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Looks whether one statement answers it."""
-        is_one = len(self.roots) == 1 and not self.deferred
+        # What is kept needs none, and what is not may be found with another: see api.reads.kept.
+        is_one = len(self.roots) == 1 and all(isinstance(one, nodes.DeferredKept) for one in self.deferred)
         # The nodes behind several ids may be of several types, each a statement.
         object.__setattr__(self, "is_one_statement", is_one and not isinstance(self.roots[0], nodes.RootRows))
 
@@ -167,7 +168,8 @@ def _page(connection: nodes.Connection, variables: VariableValues | None) -> Pag
 
 def _batch(batch: nodes.Batch, variables: VariableValues, today: date) -> tuple[BatchSelect, Mapping[str, Any]]:
     names = batch.read.argument_names
-    given = {names[name]: value for name, value in batch.arguments.get(variables).items()}
+    # The version of what is kept depends on no arguments.
+    given = {names[name]: value for name, value in batch.arguments.get(variables).items()} if names else {}
     return batch.read.select, batch.read.arguments(given, today)
 
 
@@ -183,4 +185,6 @@ def _functions(roots: Sequence[nodes.Root], deferred: Sequence[nodes.Waiting]) -
     for number, waiting in enumerate(deferred):
         if isinstance(waiting, nodes.DeferredRows):
             names[f"deferred {number}"] = shaper.row(waiting.row)
+        elif isinstance(waiting, nodes.DeferredKept):
+            names[f"deferred {number}"] = shaper.shape(waiting.shape)
     return shaper.functions(names)

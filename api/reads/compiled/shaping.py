@@ -181,8 +181,15 @@ class Shaper:
         return f"fragment({record}[{part.index}])" if isinstance(part, nodes.Text) else self._row(part, record)
 
     def _row(self, row: nodes.Row, record: str) -> str:
-        parts = [f"{key!r}: {self._part(part, record)}" for key, part in row.fields.items()]
-        source = f"{{{', '.join(parts)}}}"
+        parts, waiting = [], []
+        for key, part in row.fields.items():
+            if isinstance(part, nodes.Kept):
+                version = f"{self._bind('answer', part.versions.read.select.answer)}({record}[{part.versions.index}])"
+                waiting.append((part.number, key, f"({record}[{part.id_index}], {version})"))
+                parts.append(f"{key!r}: None")
+            else:
+                parts.append(f"{key!r}: {self._part(part, record)}")
+        source = self._with_waiting(f"{{{', '.join(parts)}}}", waiting)
         if row.presence is None:
             return source
         return f"({'missing()' if row.is_required else 'None'} if {record}[{row.presence}] is None else {source})"

@@ -32,7 +32,10 @@ SELECT event.sequence, event.id, event.kind, event.action, event.subject_id,
         AND reallocation.id = CASE WHEN event.subject_type = 'Reallocation' THEN event.subject_id::uuid END),
     (SELECT snapshot.fund_id FROM forecast_snapshots AS snapshot
       WHERE snapshot.organization_id = event.organization_id
-        AND snapshot.id = CASE WHEN event.subject_type = 'ForecastSnapshot' THEN event.subject_id::bigint END)
+        AND snapshot.id = CASE WHEN event.subject_type = 'ForecastSnapshot' THEN event.subject_id::bigint END),
+    (SELECT call.fund_id FROM capital_calls AS call
+      WHERE call.organization_id = event.organization_id
+        AND call.id = CASE WHEN event.subject_type = 'CapitalCall' THEN event.subject_id::bigint END)
   ) AS fund_id,
   (SELECT entry.source_id FROM capital_history AS entry
     WHERE entry.organization_id = event.organization_id
@@ -59,8 +62,8 @@ class CursorAhead(BadUserInput):
 class Entry:
     """What followers are told of one event of the log.
 
-    ``fund_id`` where it is about a reallocation or a forecast snapshot, ``capital_source_id`` where about an entry of
-    capital history.
+    ``fund_id`` where it is about a reallocation, a forecast snapshot or a capital call, ``capital_source_id`` where
+    about an entry of capital history.
     ``rows``: what it is about as its commit left it, where this process has just written it.
     """
 
@@ -77,7 +80,7 @@ class Entry:
     def of(cls, committed: Committed) -> Self:
         """What followers are told of an event that this process has committed."""
         found = {entity: row for (entity, _), row in committed.rows.items()}
-        fund_id = found.get("Reallocation", {}).get("fund_id")
+        fund_id = (found.get("Reallocation") or found.get("CapitalCall") or {}).get("fund_id")
         source_id = found.get("CapitalHistoryEntry", {}).get("source_id")
         parts = (committed.sequence, committed.id, committed.kind, committed.action, committed.subject_id)
         return cls(*parts, fund_id, source_id, committed.rows)

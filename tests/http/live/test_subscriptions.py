@@ -25,6 +25,7 @@ subscription ($fundId: ID, $after: String) {
 CURSORS = {
     "reallocationCommitted": "subscription ($after: String) { reallocationCommitted(after: $after) { cursor } }",
     "capitalChanged": "subscription ($after: String) { capitalChanged(after: $after) { cursor } }",
+    "capitalCallChanged": "subscription ($after: String) { capitalCallChanged(after: $after) { cursor } }",
     "eventRecorded": "subscription ($after: String) { eventRecorded(after: $after) { cursor } }",
     "snapshotChanged": "subscription ($fundId: ID!, $after: String) "
     "{ snapshotChanged(fundId: $fundId, after: $after) { id } }",

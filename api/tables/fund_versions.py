@@ -1,0 +1,17 @@
+"""How often what a fund's metrics are made of has changed."""
+
+from sqlalchemy import BigInteger, CheckConstraint
+from sqlmodel import Field, SQLModel
+
+from api.tables.columns import same_organization
+
+
+class FundMetricsVersion(SQLModel, table=True):
+    """Moves with every write that can change a fund's metrics, in the same transaction. No row: nothing yet."""
+
+    __tablename__ = "fund_metrics_versions"
+    __table_args__ = (same_organization("fund_id", "funds"), CheckConstraint("version >= 1", name="version"))
+
+    organization_id: int = Field(primary_key=True, sa_type=BigInteger, foreign_key="organizations.id")
+    fund_id: int = Field(primary_key=True, sa_type=BigInteger)
+    version: int = Field(sa_type=BigInteger)
