@@ -12,9 +12,9 @@ from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.activities import NOTE_DESCRIPTION, GraphQLActivityType, HoldingActivity
 from api.graphql.context import Info
-from api.graphql.declare import load, load_bulk
 from api.graphql.enums import describe
 from api.graphql.mutations import Payload, given, refusal, row_id, user_error, write
+from api.graphql.objects import load, load_bulk
 from api.graphql.recalculations import RECALCULATE_DESCRIPTION, HoldingRecalculation, recalculations
 from api.graphql.scalars import BigInt
 from api.reads import global_ids

@@ -9,9 +9,10 @@ from api import tables
 from api.errors import Refused
 from api.graphql.connections import Connection
 from api.graphql.context import Info
-from api.graphql.declare import column, connection, entity, load, to_one
+from api.graphql.declare import column, connection, entity, to_one
 from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
+from api.graphql.objects import load
 from api.graphql.organizations import GraphQLRole, User
 from api.services import api_keys
 

@@ -8,10 +8,11 @@ import strawberry
 from api import tables
 from api.graphql.connections import Connection
 from api.graphql.context import Info
-from api.graphql.declare import column, computed, connection, entity, load_global, to_one
+from api.graphql.declare import column, computed, connection, entity, to_one
 from api.graphql.enums import describe
 from api.graphql.filters import any_of, at_least, at_most
 from api.graphql.nodes import Node
+from api.graphql.objects import load_global
 from api.graphql.organizations import User
 from api.graphql.scalars import JSON, BigInt
 from api.reads import global_ids

@@ -19,8 +19,8 @@ from api.graphql.capital_calls import (
     shown_payments,
 )
 from api.graphql.context import Info
-from api.graphql.declare import load
 from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
+from api.graphql.objects import load
 from api.graphql.scalars import BigInt
 from api.reads.capital_calls import CALL_PAYMENTS
 from api.reads.declarations import BatchRead

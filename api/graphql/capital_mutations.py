@@ -12,8 +12,8 @@ from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.capital import CapitalHistoryEntry, CapitalSource
 from api.graphql.context import Info
-from api.graphql.declare import load
 from api.graphql.mutations import KEY_DESCRIPTION, Payload, given, refusal, row_id, write
+from api.graphql.objects import load
 from api.graphql.scalars import CurrencyCode
 from api.services import capital
 from api.services.capital import EXTERNAL_KEY_LENGTH_MAX, Changed

@@ -12,7 +12,7 @@ from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.context import Info
-from api.graphql.declare import batch, column, connection, entity, load, to_one
+from api.graphql.declare import batch, column, connection, entity, to_one
 from api.graphql.filters import any_of, contains
 from api.graphql.investments import (
     Investment,
@@ -25,6 +25,7 @@ from api.graphql.investments import (
 from api.graphql.moic import MoicSet, moic_set
 from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
+from api.graphql.objects import load
 from api.graphql.scalars import BigInt
 from api.reads.moic import COMPANY_MOIC
 from api.services import companies

@@ -9,8 +9,8 @@ from api.graphql.context import Info
 from api.graphql.deal_inputs import ApproveDealAllocationInput, RejectDealAllocationInput
 from api.graphql.deal_rules import RuleWarning, shown_warnings
 from api.graphql.deals import DealAllocation
-from api.graphql.declare import load
 from api.graphql.mutations import Payload, refusal, row_id, write
+from api.graphql.objects import load
 from api.services import deal_decisions
 from api.services.deal_allocations import NOUN, Written
 

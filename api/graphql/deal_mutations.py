@@ -16,8 +16,8 @@ from api.graphql.deal_inputs import (
 )
 from api.graphql.deal_rules import RuleWarning, shown_warnings
 from api.graphql.deals import Deal, DealAllocation
-from api.graphql.declare import load
 from api.graphql.mutations import REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
+from api.graphql.objects import load
 from api.services import deal_allocations, deal_decisions, deals
 from api.services.deal_allocations import Written
 

@@ -20,10 +20,10 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from api.domain.access import allows
 from api.graphql.connections import Connection
 from api.graphql.context import Info
 from api.graphql.filters import conditions, filter_values, sort_keys
+from api.graphql.objects import load
 from api.reads import global_ids
 from api.reads.declarations import (
     ENTITIES,
@@ -251,38 +251,6 @@ def root_one(description: str, type_name: str) -> Any:
 
     id_argument = argument("id", strawberry.ID, "A global id.")
     return ReadField.declare(RootOneRead(type_name), resolve, description, [id_argument])
-
-
-async def load(info: Info, type_name: str, row_id: Any) -> Any:
-    """The object with this id, or None."""
-    entity = ENTITIES[type_name]
-    if not entity.takes(row_id):
-        return None
-    row = await info.context.loaders.row(type_name, row_id)
-    return None if row is None else entity.make(row)
-
-
-async def load_many(info: Info, type_name: str, row_ids: Sequence[Any]) -> list[Any]:
-    """The objects with these ids, which must all be there."""
-    entity = ENTITIES[type_name]
-    return [entity.make(row) for row in await info.context.loaders.rows(type_name, row_ids) if row is not None]
-
-
-async def load_bulk(info: Info, type_name: str, row_ids: Sequence[Any]) -> list[Any]:
-    """The same for thousands, which are read in one statement and not kept."""
-    entity = ENTITIES[type_name]
-    return [entity.make(row) for row in await info.context.loaders.bulk(type_name, row_ids)]
-
-
-async def load_global(info: Info, global_id: str) -> Any:
-    """The node with this global id, or None; also None for a type that the caller's role may not see."""
-    decoded = global_ids.decode(global_id)
-    if decoded is None or decoded[0] not in ENTITIES:
-        return None
-    action = ENTITIES[decoded[0]].action
-    if action is not None and not allows(info.context.principal.role, action):
-        return None
-    return await load(info, *decoded)
 
 
 def entity(

@@ -10,9 +10,9 @@ import strawberry
 from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.context import Info
-from api.graphql.declare import load, load_many
 from api.graphql.forecasts import ForecastSnapshot, ReserveAllocation
 from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
+from api.graphql.objects import load, load_many
 from api.graphql.scalars import BigInt
 from api.reads import global_ids
 from api.services import forecasts, reserve_allocations

@@ -13,7 +13,7 @@ from api.graphql.companies import PortfolioCompany, PortfolioCompanyFilter, Port
 from api.graphql.connections import Connection, OrderDirection
 from api.graphql.context import Info
 from api.graphql.deals import DealAllocation, DealAllocationFilter, DealAllocationOrder
-from api.graphql.declare import argument, batch, column, connection, entity, load, root_one
+from api.graphql.declare import argument, batch, column, connection, entity, root_one
 from api.graphql.filters import any_of, at_least, at_most, contains
 from api.graphql.forecasts import ForecastSnapshot, ForecastSnapshotFilter, ForecastSnapshotOrder
 from api.graphql.fund_metrics import FundMetrics, fund_metrics
@@ -21,6 +21,7 @@ from api.graphql.investments import Investment, InvestmentFilter, InvestmentOrde
 from api.graphql.moic import RankedReserve, ranked_reserves
 from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
+from api.graphql.objects import load
 from api.graphql.scalars import BigInt, CurrencyCode
 from api.reads.moic import RESERVE_RANKING
 from api.reads.pages import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX

@@ -9,9 +9,9 @@ import strawberry
 from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.context import Info
-from api.graphql.declare import load
 from api.graphql.investments import GraphQLLotKind, Investment, InvestmentLot
 from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
+from api.graphql.objects import load
 from api.graphql.scalars import BigInt
 from api.services import investments
 

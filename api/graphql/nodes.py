@@ -7,7 +7,8 @@ import strawberry
 
 from api.errors import BadUserInput
 from api.graphql.context import Info
-from api.graphql.declare import ReadField, argument, global_id, load_global
+from api.graphql.declare import ReadField, argument, global_id
+from api.graphql.objects import load_global
 from api.reads.declarations import AnyNodeRead, Entity
 from api.reads.pages import NODES_MAX
 

@@ -9,10 +9,11 @@ from api.domain.access import Role
 from api.graphql.business_rules import BusinessRules, shown_changes, shown_rules
 from api.graphql.connections import Connection
 from api.graphql.context import Info
-from api.graphql.declare import argument, batch, column, connection, entity, load, to_one
+from api.graphql.declare import argument, batch, column, connection, entity, to_one
 from api.graphql.enums import describe
 from api.graphql.filters import any_of
 from api.graphql.nodes import Node
+from api.graphql.objects import load
 from api.graphql.scalars import BigInt, CurrencyCode
 from api.reads.business_rules import BUSINESS_RULE_CHANGES, BUSINESS_RULES
 from api.reads.memberships import memberships_of_user

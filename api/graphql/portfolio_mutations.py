@@ -9,8 +9,8 @@ import strawberry
 from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.context import Info
-from api.graphql.declare import load, load_many
 from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
+from api.graphql.objects import load, load_many
 from api.graphql.portfolios import Holding, HoldingStatement, Portfolio
 from api.graphql.scalars import CurrencyCode
 from api.reads import global_ids

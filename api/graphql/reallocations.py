@@ -16,11 +16,12 @@ from api.domain.money import Cents, change_ratio
 from api.errors import Refused
 from api.graphql.companies import PortfolioCompany
 from api.graphql.context import Info
-from api.graphql.declare import attribute_edge, column, computed, entity, load, to_one
+from api.graphql.declare import attribute_edge, column, computed, entity, to_one
 from api.graphql.enums import describe
 from api.graphql.funds import Fund
 from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
+from api.graphql.objects import load
 from api.graphql.organizations import User
 from api.graphql.scalars import BigInt
 from api.reads import global_ids

@@ -8,9 +8,10 @@ import strawberry
 
 from api.errors import Refused, invalid, not_found
 from api.graphql.context import Info
-from api.graphql.declare import attribute_edge, load
+from api.graphql.declare import attribute_edge
 from api.graphql.enums import describe
 from api.graphql.mutations import Payload, refusal, row_id
+from api.graphql.objects import load
 from api.services.recalculation import EVERYTHING, Recalculation, RecalculationStatus, recalculate
 
 if TYPE_CHECKING:

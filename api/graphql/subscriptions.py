@@ -15,8 +15,8 @@ from api.graphql.audit import AuditEvent, GraphQLAuditKind
 from api.graphql.capital import CapitalHistoryEntry, CapitalSource
 from api.graphql.capital_calls import CapitalCall, GraphQLCallChange
 from api.graphql.context import Info
-from api.graphql.declare import load
 from api.graphql.forecasts import ForecastSnapshot
+from api.graphql.objects import load
 from api.graphql.reallocations import Reallocation
 from api.reads import global_ids
 from api.reads.live.followers import Follower, Interest

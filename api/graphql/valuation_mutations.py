@@ -15,8 +15,8 @@ from api.graphql.activity_mutations import (
     VERSION_DESCRIPTION,
 )
 from api.graphql.context import Info
-from api.graphql.declare import load_many
 from api.graphql.mutations import Payload, given, refusal, row_id, write
+from api.graphql.objects import load_many
 from api.graphql.recalculations import RECALCULATE_DESCRIPTION, HoldingRecalculation, recalculations
 from api.graphql.returns import BenchmarkPrice, HoldingValuation
 from api.graphql.scalars import BigInt
