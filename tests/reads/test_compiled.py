@@ -149,7 +149,11 @@ async def known_ids(server: RunningServer) -> list[str]:
     types |= {"AuditEvent": "audit_events", "CapitalSource": "capital_sources"}
     types |= {"CapitalHistoryEntry": "capital_history", "Investment": "investments", "InvestmentLot": "investment_lots"}
     types |= {"ForecastSnapshot": "forecast_snapshots", "ReserveAllocation": "reserve_allocations"}
-    types |= {"CapitalCall": "capital_calls", "Distribution": "distributions"}
+    types |= {
+        "CapitalCall": "capital_calls",
+        "CapitalCallPayment": "capital_call_payments",
+        "Distribution": "distributions",
+    }
     found = ["", "x", global_ids.encode("Fund", 999_999), global_ids.encode("Nothing", 1)]
     for type_name, table in types.items():
         for row in await server.owner.fetch(f"SELECT id FROM {table} ORDER BY id::text LIMIT 6"):
