@@ -12,7 +12,7 @@ from api.http.tokens import Tokens
 from api.reads import global_ids
 from api.reads.declarations import ENTITIES, Entity
 from api.tables import GLOBAL_TABLES, metadata
-from tests.contracts.operations import UNIQUE, Known, Operation, mutation
+from tests.contracts.operations import PENDING_ALLOCATION, UNIQUE, Known, Operation, mutation
 from tests.people_client import PASSWORD
 from tests.server import RunningServer
 
@@ -76,6 +76,7 @@ async def populate(server: RunningServer, organization: str) -> Known:
     )
     await _populate_investments(server, organization, company["company"]["id"], label)
     await _populate_forecasts(server, organization, fund["fund"]["id"], planned["company"]["id"], label)
+    await _populate_deals(server, organization, held["fund"]["id"], label)
     await call(
         server,
         organization,
@@ -134,6 +135,60 @@ async def _populate_forecasts(
     await call(server, organization, "createReserveAllocation", snapshotId=snapshot["snapshot"]["id"], **planned)
 
 
+async def _populate_deals(server: RunningServer, organization: str, fund_id: str, label: str) -> None:
+    """Adds deals: one with an allocation that waits, one with an allocation that does not, one without; and rules."""
+    for number, amount in enumerate(("600000000", "1000000", None)):
+        deal = (await call(server, organization, "createDeal", name=f"{label} {number}", sector=label))["deal"]
+        if amount is not None:
+            given = {"fundId": fund_id, "dealId": deal["id"], "amountCents": amount, "securityType": "EQUITY"}
+            await call(server, organization, "createDealAllocation", **given, notes=label)
+    await _populate_calls(server, organization)
+    await call(
+        server,
+        organization,
+        "updateBusinessRules",
+        by=Role.ADMIN,
+        expectedVersion=str(await rules_version(server, organization)),
+        dealTotalCautionCents=str(10**9 + next(UNIQUE)),
+    )
+
+
+async def _populate_calls(server: RunningServer, organization: str) -> None:
+    """Adds a capital call of the last allocation, a payment for it, and a distribution."""
+    organization_id = server.organization_ids[organization]
+    row = await server.owner.fetchrow(
+        "SELECT fund_id, id FROM deal_allocations WHERE organization_id = $1 ORDER BY id DESC LIMIT 1", organization_id
+    )
+    call_id = await server.owner.fetchval(
+        "INSERT INTO capital_calls (organization_id, fund_id, allocation_id, amount_cents, called_on, due_on,"
+        " next_check_on) VALUES ($1, $2, $3, 100, now(), now(), now()) RETURNING id",
+        organization_id,
+        *row,
+    )
+    await server.owner.execute(
+        "INSERT INTO capital_call_payments (organization_id, fund_id, capital_call_id, amount_cents, paid_on)"
+        " VALUES ($1, $2, $3, 50, now())",
+        organization_id,
+        row["fund_id"],
+        call_id,
+    )
+    await server.owner.execute(
+        "INSERT INTO distributions (organization_id, fund_id, allocation_id, amount_cents, distributed_on,"
+        " distribution_type) VALUES ($1, $2, $3, 1, now(), 'DIVIDEND')",
+        organization_id,
+        *row,
+    )
+
+
+async def rules_version(server: RunningServer, organization: str) -> int:
+    """The version of the organization's business rules."""
+    version: int = await server.owner.fetchval(
+        "SELECT coalesce(max(version), 1) FROM business_rules WHERE organization_id = $1",
+        server.organization_ids[organization],
+    )
+    return version
+
+
 async def _populate_people(server: RunningServer, organization: str, label: str) -> dict[str, str]:
     """Adds a member with a session, an API key and an invitation; returns what it takes to use them."""
     email = f"{label.replace(' ', '-')}@{organization}.example"
@@ -186,6 +241,14 @@ async def latest(server: RunningServer, organization: str) -> Known:
             known.versions["Fund.allocation"] = row["allocation_version"]
         if type_name == "AuditEvent":
             known.versions[type_name] = row["sequence"]
+    pending = await server.owner.fetchrow(
+        "SELECT id, version FROM deal_allocations WHERE organization_id = $1 AND status = 'PENDING_APPROVAL'"
+        " ORDER BY id DESC LIMIT 1",
+        server.organization_ids[organization],
+    )
+    known.ids[PENDING_ALLOCATION] = global_ids.encode("DealAllocation", pending["id"])
+    known.versions[PENDING_ALLOCATION] = pending["version"]
+    known.versions["BusinessRules"] = await rules_version(server, organization)
     return known
 
 
@@ -205,6 +268,7 @@ def unknown(like: Known) -> Known:
         type_name: global_ids.encode(type_name, UNKNOWN_UUID if entity.id_type == "uuid" else UNKNOWN_NUMBER)
         for type_name, entity in ENTITIES.items()
     }
+    ids[PENDING_ALLOCATION] = ids["DealAllocation"]
     return Known(ids, like.versions, dict.fromkeys(like.row_ids, UNKNOWN_NUMBER), like.secrets)
 
 
