@@ -171,6 +171,11 @@ def _validated(name: str, known: Known) -> list[Operation]:
     return [Operation(document, {"input": _allocation(known)})]
 
 
+def _capital_calls(name: str, known: Known) -> list[Operation]:
+    document = query(name, "(filter: {allocationId: $id})", "($id: ID!)", depth=2)
+    return [Operation(document, {"id": known.ids["DealAllocation"]})]
+
+
 def _capital_history(name: str, known: Known) -> list[Operation]:
     document = query(name, "(sourceId: $id)", "($id: ID!)")
     return [Operation(document, {"id": known.ids["CapitalSource"]})]
@@ -186,6 +191,7 @@ READS: dict[str, Callable[[str, Known], list[Operation]]] = {
     "capitalSource": by_id("CapitalSource"),
     "capitalSources": before_cursor("CapitalSource"),
     "capitalHistory": _capital_history,
+    "capitalCalls": _capital_calls,
     "capitalState": with_arguments('(asOf: "2024-12-31")'),
     "wacc": with_arguments('(asOf: "2024-12-31")'),
     "waccAverage": with_arguments('(from: "2024-01-01", to: "2024-12-31")'),
@@ -261,6 +267,14 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
     "changeDealAllocationStatus": lambda known: _versioned(known, "DealAllocation") | {"status": "WRITTEN_OFF"},
     "approveDealAllocation": lambda known: _versioned(known, PENDING_ALLOCATION) | {"reason": "Because."},
     "rejectDealAllocation": lambda known: _versioned(known, PENDING_ALLOCATION) | {"reason": "Because."},
+    "createCapitalCall": lambda known: {"allocationId": known.ids["DealAllocation"], "amountCents": "7"},
+    "changeCapitalCallStatus": lambda known: _versioned(known, "CapitalCall") | {"status": "DEFAULTED"},
+    "recordCapitalCallPayment": lambda known: {"capitalCallId": known.ids["CapitalCall"], "amountCents": "7"},
+    "recordDistribution": lambda known: {
+        "allocationId": known.ids["DealAllocation"],
+        "amountCents": "7",
+        "distributionType": "OTHER",
+    },
     "updateBusinessRules": lambda known: {
         "expectedVersion": str(known.versions["BusinessRules"]),
         "dealTotalCautionCents": str(10**9 + next(UNIQUE)),

@@ -141,8 +141,8 @@ async def _populate_deals(server: RunningServer, organization: str, fund_id: str
         deal = (await call(server, organization, "createDeal", name=f"{label} {number}", sector=label))["deal"]
         if amount is not None:
             given = {"fundId": fund_id, "dealId": deal["id"], "amountCents": amount, "securityType": "EQUITY"}
-            await call(server, organization, "createDealAllocation", **given, notes=label)
-    await _populate_calls(server, organization)
+            made = await call(server, organization, "createDealAllocation", **given, notes=label)
+    await _populate_calls(server, organization, made["allocation"]["id"])
     await call(
         server,
         organization,
@@ -153,31 +153,13 @@ async def _populate_deals(server: RunningServer, organization: str, fund_id: str
     )
 
 
-async def _populate_calls(server: RunningServer, organization: str) -> None:
-    """Adds a capital call of the last allocation, a payment for it, and a distribution."""
-    organization_id = server.organization_ids[organization]
-    row = await server.owner.fetchrow(
-        "SELECT fund_id, id FROM deal_allocations WHERE organization_id = $1 ORDER BY id DESC LIMIT 1", organization_id
-    )
-    call_id = await server.owner.fetchval(
-        "INSERT INTO capital_calls (organization_id, fund_id, allocation_id, amount_cents, called_on, due_on,"
-        " next_check_on) VALUES ($1, $2, $3, 100, now(), now(), now()) RETURNING id",
-        organization_id,
-        *row,
-    )
-    await server.owner.execute(
-        "INSERT INTO capital_call_payments (organization_id, fund_id, capital_call_id, amount_cents, paid_on)"
-        " VALUES ($1, $2, $3, 50, now())",
-        organization_id,
-        row["fund_id"],
-        call_id,
-    )
-    await server.owner.execute(
-        "INSERT INTO distributions (organization_id, fund_id, allocation_id, amount_cents, distributed_on,"
-        " distribution_type) VALUES ($1, $2, $3, 1, now(), 'DIVIDEND')",
-        organization_id,
-        *row,
-    )
+async def _populate_calls(server: RunningServer, organization: str, allocation_id: str) -> None:
+    """Adds a capital call, a payment for it, and a distribution."""
+    called = await call(server, organization, "createCapitalCall", allocationId=allocation_id, amountCents="500000")
+    call_id = called["capitalCall"]["id"]
+    await call(server, organization, "recordCapitalCallPayment", capitalCallId=call_id, amountCents="50")
+    back = {"amountCents": "1", "distributionType": "DIVIDEND"}
+    await call(server, organization, "recordDistribution", allocationId=allocation_id, **back)
 
 
 async def rules_version(server: RunningServer, organization: str) -> int:
