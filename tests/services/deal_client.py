@@ -49,7 +49,7 @@ class Deals:
         self.fund_id = self.deal_id = self.other_admin = ""
 
     async def create(self) -> "Deals":
-        self.fund_id = await self.fund("Fund")
+        self.fund_id = await self.fund("Fund of deals")
         self.deal_id = await self.deal()
         self.other_admin = await self.member("other@alpha.example", Role.ADMIN)
         return self
