@@ -158,7 +158,7 @@ async def _populate_calls(server: RunningServer, organization: str, allocation_i
     called = await call(server, organization, "createCapitalCall", allocationId=allocation_id, amountCents="500000")
     call_id = called["capitalCall"]["id"]
     await call(server, organization, "recordCapitalCallPayment", capitalCallId=call_id, amountCents="50")
-    back = {"amountCents": "1", "distributionType": "DIVIDEND"}
+    back: dict[str, Any] = {"amountCents": "1", "distributionType": "DIVIDEND"}
     await call(server, organization, "recordDistribution", allocationId=allocation_id, **back)
 
 
