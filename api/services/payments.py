@@ -5,7 +5,7 @@ from datetime import date
 
 import asyncpg
 
-from api.domain.capital_calls import PAYMENTS_MAX, PaymentType, check_payment, check_received
+from api.domain.capital_calls import PAYMENTS_MAX, PaymentKind, check_payment, check_received
 from api.domain.states import CAPITAL_CALL, AllocationStatus, CallStatus, allocation_status, call_status
 from api.errors import ErrorCode, Problem, Refused
 from api.services import rows
@@ -57,7 +57,7 @@ async def record_capital_call_payment(
         "capital_call_id": call_id,
         "amount_cents": amount_cents,
         "paid_on": paid_on,
-        "payment_type": payment_type or PaymentType.WIRE.value,
+        "payment_type": payment_type or PaymentKind.WIRE.value,
     }
     payment_id = await rows.insert_one(command, "capital_call_payments", values)
     left = {"paid_cents": paid_cents, "status": status.value}

@@ -35,6 +35,7 @@ UNCOMPILED_ROOTS = frozenset(
         "sequenceHealth",
         "proposeReallocation",
         "compareSnapshots",
+        "validateDealAllocation",
     }
 )
 INCOMPARABLE_ROOTS = frozenset({"system"})
@@ -202,6 +203,8 @@ class QueryWriter:
                 return self.random.choice(['"2023-12-31"', '"2024-06-30"', '"2025-01-01"', "null"])
             case "DateTime":
                 return self.random.choice(['"2020-01-01T00:00:00Z"', '"2100-01-01T00:00:00Z"', "null"])
+            case "Cents":
+                return self.random.choice(['"0"', '"100000"', '"600000000"', "null"])
             case "CurrencyCode":
                 return self.random.choice(['"USD"', '"EUR"'])
         return self.random.choice(['"a"', '"Fund"', '"Software"', '"fund.created"', '"Ü"'])
