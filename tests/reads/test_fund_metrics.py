@@ -150,13 +150,14 @@ async def test_metrics_equal_a_slow_recount_on_any_day(server: RunningServer) ->
 
 
 async def test_weights_sum_to_exactly_one(server: RunningServer) -> None:
-    query = "query ($id: ID!, $day: Date) { fund(id: $id) { metrics(asOf: $day) { weights { weight } } } }"
+    query = "query ($id: ID!, $day: Date) { fund(id: $id) { metrics(asOf: $day) { weights { weight allocation { id amountCents } } } } }"
     rows = Commitments([commitment(id=number, amount_cents=1 + number) for number in range(7)])
     rows.allocations[3]["status"] = "WRITTEN_OFF"
     rows.allocations[4]["status"] = "PENDING_APPROVAL"
     weights = (await metrics_of(server, await filled(server, rows), query=query))["weights"]
     assert [one["weight"] for one in weights] == ["0.052632", "0.105263", "0.157895", "0.315789", "0.368421"]
     assert sum(Decimal(one["weight"]) for one in weights) == 1
+    assert [one["allocation"]["amountCents"] for one in weights] == ["1", "2", "3", "6", "7"]
     assert (await metrics_of(server, await make_fund(server, name="New"), query=query))["weights"] == []
 
 
