@@ -104,7 +104,7 @@ class KeptAnswers:
         wanted = {Place(reader.organization_id, read, common, row_id): version for row_id, version in versions.items()}
         found = {place.row_id: kept.answer for place, version in wanted.items() if (kept := self._hit(place, version))}
         missing = {place: version for place, version in wanted.items() if place.row_id not in found}
-        self._count(read.select.name, len(found), len(missing))
+        hits, misses = len(found), len(missing)
         while missing:
             flights = {place: self._joinable(place, version, reader) for place, version in missing.items()}
             to_do = {place: version for place, version in missing.items() if flights[place] is None}
@@ -118,6 +118,7 @@ class KeptAnswers:
                     del missing[place]
                 elif flight is None:
                     raise VersionMoved
+        self._count(read.select.name, hits, misses)
         return found
 
     async def work_out(self, wanted: Mapping[Place, int], reader: Reader) -> dict[Place, Kept]:
