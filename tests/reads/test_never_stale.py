@@ -10,7 +10,7 @@ from tests.contracts.two_organizations import call
 from tests.processes import free_port, serving
 from tests.server import RunningServer
 
-REQUESTS = 1_500
+REQUESTS = 1_000
 SIZE = "100000000000"
 
 
@@ -46,7 +46,8 @@ async def test_no_answer_of_two_processes_is_stale(server: RunningServer, state_
     log = await log_since(server.owner, organization_id, sequence)
     assert faults(load, log, {target.row_id: (0, 0) for target in targets}) == []
     assert (len(load.reads), len(load.writes)) == (hits + misses, sum(map(len, log.values())))
-    assert min(hits, misses, len(load.writes)) > 50
+    assert hits > misses > 0
+    assert len(load.writes) > 50
 
 
 def test_checker_finds_what_is_stale_and_what_never_was() -> None:
