@@ -170,7 +170,7 @@ def faults(load: Load, log: Mapping[int, Sequence[Written]], before: Mapping[int
 def _faults_of(
     read: Asked, states: Mapping[State, int], writes: Sequence[Asked], places: Mapping[Written, int]
 ) -> list[str]:
-    if read.state not in states:
+    if read.state is None or read.state not in states:
         return [f"{read.target.fund_id}: {read.state} was never so"]
     place = states[read.state]
     told = max((places[one.written] for one in writes if one.written and one.ended < read.began), default=0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api import metrics
-from api.reads.declarations import KeptRead
+from api.reads.declarations import KeptRead, KeptSelect
 from api.reads.pages import Parameters
 
 BYTES_MAX = 64_000_000
@@ -66,6 +66,15 @@ class Reader:
     organization_id: int
     fetch: Fetch
     in_transaction: bool
+
+
+def _made(select: KeptSelect, records: Sequence[Any], arguments: Mapping[str, Any]) -> list[tuple[int, Kept]]:
+    """What is made of a statement's records, by the rows' ids."""
+    made = []
+    for record in records:
+        answer = select.answer(record, arguments)
+        made.append((record[0], Kept(record[1], answer, select.weigh(answer))))
+    return made
 
 
 class KeptAnswers:
@@ -136,9 +145,10 @@ class KeptAnswers:
             bound = {name: parameters.add(arguments[name], type_name) for name, type_name in select.types.items()}
             sql = select.sql(arguments).format(organization=Parameters.ORGANIZATION, keys=keys, **bound)
             by_id = {place.row_id: place for place in wanted}
-            for record in await reader.fetch(sql, *parameters):
-                answer = select.answer(record, arguments)
-                landed[by_id[record[0]]] = Kept(record[1], answer, select.weigh(answer))
+            records = await reader.fetch(sql, *parameters)
+            # In a thread: what a large answer takes to be made would keep all others from being answered.
+            answers = await asyncio.to_thread(_made, select, records, arguments)
+            landed = {by_id[row_id]: kept for row_id, kept in answers}
         finally:
             for key, flight in own.items():
                 del self._flights[key]

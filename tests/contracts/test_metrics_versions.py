@@ -101,8 +101,8 @@ async def fund_and_companies(fund: Watched, shown: Any) -> None:
         await fund.change("updatePortfolioCompany", company, **{field: "7"})
     await fund.change("updatePortfolioCompany", company, status="EXITED")
     # A snapshot that is complete tells what the companies were worth on its day.
-    given = {"fundId": fund.fund_id, "name": "Then", "snapshotAt": f"{YESTERDAY}T12:00:00Z"}
-    await call(fund.server, "alpha", "createForecastSnapshot", **given)
+    at = f"{YESTERDAY}T12:00:00Z"
+    await call(fund.server, "alpha", "createForecastSnapshot", fundId=fund.fund_id, name="Then", snapshotAt=at)
     database = fund.server.database
     await fund.changing(lambda: calculate_due(Calculator(database, Writer(database), 60)))
 
