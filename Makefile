@@ -10,7 +10,7 @@ CLIENT_PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,\
   $(wildcard docs/clients/package.json tests/clients/*/package.json))
 CLIENT_TOOLS := tests/clients/tools/.venv
 
-.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-activities bench-live bench-writes bench-snapshots migration-locks check format lock schema clean
+.PHONY: run test test-long fuzz chaos clients bench bench-soak bench-sign-in bench-capital bench-activities bench-live bench-writes bench-snapshots bench-metrics migration-locks check format lock schema clean
 .DEFAULT_GOAL := run
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -87,6 +87,10 @@ bench-live: $(VENV)/.installed-dev
 # Previews and commits of reallocations, beside the same statements by hand; writes bench/WRITES.md.
 bench-writes: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.writes $(ARGS)
+
+# A large fund's metrics from memory and worked out anew, at two processes; writes bench/METRICS.md. Takes three minutes.
+bench-metrics: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.metrics $(ARGS)
 
 # A snapshot of a large fund beside the statement that reads it; writes bench/SNAPSHOTS.md, fails above three times that.
 bench-snapshots: $(VENV)/.installed-dev

@@ -2,15 +2,18 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
 from api.domain.fund_metrics import WEIGHTS_MAX, FundMetricReason
 from api.domain.money import Cents
-from api.graphql.declare import kept
+from api.graphql.declare import attribute_edge, kept
 from api.graphql.enums import describe
 from api.reads.fund_metrics import FUND_METRICS
+
+if TYPE_CHECKING:
+    from api.graphql.deals import DealAllocation
 
 GraphQLFundMetricReason = describe(
     FundMetricReason,
@@ -32,6 +35,9 @@ class AllocationWeight:
     """One allocation's share of what a fund has committed."""
 
     allocation_id: strawberry.Private[int]
+    allocation: Annotated["DealAllocation", strawberry.lazy("api.graphql.deals")] | None = attribute_edge(
+        "The allocation.", "DealAllocation", by="allocation_id"
+    )
     weight: Decimal = strawberry.field(description="Its fraction of what is committed, to six decimals.")
 
 

@@ -138,7 +138,7 @@ class KeptSelect:
     ``version`` finds the version for one row, an integer that moves, in the same transaction, with every change of what
     ``sql`` reads. ``sql`` gives a statement for many rows; in it stand ``{organization}``, ``{keys}`` (the array of
     their ids) and the names of the arguments in ``types``. Its records begin with id and version; ``answer`` makes
-    something of one and the arguments, ``weigh`` says how many bytes that takes. ``name`` is the cache's.
+    something of one and the arguments, in a thread, ``weigh`` says how many bytes that takes. ``name`` is the cache's.
     """
 
     name: str

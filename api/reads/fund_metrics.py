@@ -137,7 +137,7 @@ def _metrics(record: Sequence[Any], arguments: Mapping[str, Any]) -> FundMetrics
     *worth, ids, cents = others
     given_back = [*zip(distributed_on or (), map(int, distributed or ()), strict=True)]
     paid_in = [*zip(paid_on or (), map(int, paid or ()), strict=True)]
-    return FundMetrics(
+    metrics = FundMetrics(
         as_of=arguments["as_of"],
         size_cents=size,
         committed_cents=int(committed),
@@ -150,6 +150,9 @@ def _metrics(record: Sequence[Any], arguments: Mapping[str, Any]) -> FundMetrics
         companies=None if worth[0] is None else CompanyTotals(*map(int, worth)),
         weighed=WeighedAllocations(array("q", ids or ()), array("q", cents or ())),
     )
+    # Worked out here, once; of thousands of days that takes some milliseconds.
+    _ = metrics.irr
+    return metrics
 
 
 def _bytes(metrics: FundMetrics) -> int:

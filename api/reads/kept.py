@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api import metrics
-from api.reads.declarations import KeptRead
+from api.reads.declarations import KeptRead, KeptSelect
 from api.reads.pages import Parameters
 
 BYTES_MAX = 64_000_000
@@ -68,6 +68,15 @@ class Reader:
     in_transaction: bool
 
 
+def _made(select: KeptSelect, records: Sequence[Any], arguments: Mapping[str, Any]) -> list[tuple[int, Kept]]:
+    """What is made of a statement's records, by the rows' ids."""
+    made = []
+    for record in records:
+        answer = select.answer(record, arguments)
+        made.append((record[0], Kept(record[1], answer, select.weigh(answer))))
+    return made
+
+
 class KeptAnswers:
     """The kept answers of one process."""
 
@@ -104,7 +113,7 @@ class KeptAnswers:
         wanted = {Place(reader.organization_id, read, common, row_id): version for row_id, version in versions.items()}
         found = {place.row_id: kept.answer for place, version in wanted.items() if (kept := self._hit(place, version))}
         missing = {place: version for place, version in wanted.items() if place.row_id not in found}
-        self._count(read.select.name, len(found), len(missing))
+        hits, misses = len(found), len(missing)
         while missing:
             flights = {place: self._joinable(place, version, reader) for place, version in missing.items()}
             to_do = {place: version for place, version in missing.items() if flights[place] is None}
@@ -118,6 +127,7 @@ class KeptAnswers:
                     del missing[place]
                 elif flight is None:
                     raise VersionMoved
+        self._count(read.select.name, hits, misses)
         return found
 
     async def work_out(self, wanted: Mapping[Place, int], reader: Reader) -> dict[Place, Kept]:
@@ -135,9 +145,10 @@ class KeptAnswers:
             bound = {name: parameters.add(arguments[name], type_name) for name, type_name in select.types.items()}
             sql = select.sql(arguments).format(organization=Parameters.ORGANIZATION, keys=keys, **bound)
             by_id = {place.row_id: place for place in wanted}
-            for record in await reader.fetch(sql, *parameters):
-                answer = select.answer(record, arguments)
-                landed[by_id[record[0]]] = Kept(record[1], answer, select.weigh(answer))
+            records = await reader.fetch(sql, *parameters)
+            # In a thread: what a large answer takes to be made would keep all others from being answered.
+            answers = await asyncio.to_thread(_made, select, records, arguments)
+            landed = {by_id[row_id]: kept for row_id, kept in answers}
         finally:
             for key, flight in own.items():
                 del self._flights[key]

@@ -128,7 +128,8 @@ async def test_metrics_equal_a_slow_recount_on_any_day(server: RunningServer) ->
         first = TODAY - DAY * random.choice([0, 400, 800])
         rows = random_commitments(random, first)
         size = None if number == 3 else random.randint(1, 10**10)
-        made[await filled(server, rows, name=f"Fund {number}", size_cents=size)] = (rows, size)
+        fund_id = await filled(server, rows, name=f"Fund {number}", size_cents=size)
+        made[global_ids.encode("Fund", fund_id)] = (rows, size)
     days = [None, TODAY, TODAY + 30 * DAY, *(TODAY - DAY * random.randint(-300, 900) for _ in range(9))]
     async with resolvers_only(server) as slow:
         for day in days:
@@ -143,20 +144,22 @@ async def test_metrics_equal_a_slow_recount_on_any_day(server: RunningServer) ->
             data = (await server.execute(query, variables)).data
             as_of = day or TODAY
             for node in data["funds"]["nodes"]:
-                rows, size = made[global_ids.decode_as("Fund", node["id"])]
+                rows, size = made[node["id"]]
                 expected = rows.recount(size, as_of, is_past=as_of < TODAY)
                 assert node["metrics"] == {"asOf": str(as_of)} | expected, (node, as_of)
                 assert int(node["metrics"]["paidCents"]) <= int(node["metrics"]["calledCents"])
 
 
 async def test_weights_sum_to_exactly_one(server: RunningServer) -> None:
-    query = "query ($id: ID!, $day: Date) { fund(id: $id) { metrics(asOf: $day) { weights { weight } } } }"
+    shown = "weights { weight allocation { amountCents } }"
+    query = f"query ($id: ID!, $day: Date) {{ fund(id: $id) {{ metrics(asOf: $day) {{ {shown} }} }} }}"
     rows = Commitments([commitment(id=number, amount_cents=1 + number) for number in range(7)])
     rows.allocations[3]["status"] = "WRITTEN_OFF"
     rows.allocations[4]["status"] = "PENDING_APPROVAL"
     weights = (await metrics_of(server, await filled(server, rows), query=query))["weights"]
     assert [one["weight"] for one in weights] == ["0.052632", "0.105263", "0.157895", "0.315789", "0.368421"]
     assert sum(Decimal(one["weight"]) for one in weights) == 1
+    assert [one["allocation"]["amountCents"] for one in weights] == ["1", "2", "3", "6", "7"]
     assert (await metrics_of(server, await make_fund(server, name="New"), query=query))["weights"] == []
 
 
