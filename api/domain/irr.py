@@ -125,7 +125,8 @@ def irr_series(flows: Flows, valuations: Sequence[Valuation], method: IrrMethod 
     hundredth of a millisecond that one rate takes is too short to be sent anywhere.
     """
     if method is IrrMethod.MONTHLY_NOMINAL:
-        return [_monthly(flows, valuation) for valuation in valuations]
+        months = [_month(day) for day in flows.days]
+        return [_monthly(flows, months, valuation) for valuation in valuations]
     if method is not IrrMethod.XIRR:
         raise ValueError(f"{method} is not computed from flows")
     ordinals = [day.toordinal() for day in flows.days]
@@ -162,14 +163,14 @@ def _annual(flows: Flows, ordinals: Sequence[int], valuation: Valuation) -> Irr:
     return _rate(power(growth, _DAYS) - ONE, lowest=-1)
 
 
-def _monthly(flows: Flows, valuation: Valuation) -> Irr:
+def _monthly(flows: Flows, flow_months: Sequence[int], valuation: Valuation) -> Irr:
     by_month: dict[int, int] = {}
-    for day, cents in zip(flows.days, flows.cents, strict=True):
-        if day <= valuation.valued_on:
-            by_month[_month(day)] = by_month.get(_month(day), 0) + cents
+    count = bisect_right(flows.days, valuation.valued_on)
+    for month, cents in zip(flow_months[:count], flows.cents, strict=False):
+        by_month[month] = by_month.get(month, 0) + cents
     if valuation.value_cents:
         by_month[_month(valuation.valued_on) + 1] = valuation.value_cents
-    months = sorted(month for month, cents in by_month.items() if cents)
+    months = [month for month, cents in by_month.items() if cents]
     amounts = [by_month[month] for month in months]
     reason = _unsolvable(amounts)
     if reason is not None:
