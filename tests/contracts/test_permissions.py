@@ -25,7 +25,14 @@ from tests.contracts.operations import (
 from tests.contracts.two_organizations import added, ask, call, contents, ended_tokens, populate, rows_of
 from tests.server import RunningServer, start_server
 
-COMMANDS_WITHOUT_A_FIELD = {"importStatements", "loadDemo", "calculateSnapshot", "forgetExpiredKeys"}
+COMMANDS_WITHOUT_A_FIELD = {
+    "importStatements",
+    "importActivities",
+    "importValuations",
+    "loadDemo",
+    "calculateSnapshot",
+    "forgetExpiredKeys",
+}
 """What the command line or a worker runs as a command, and no client can."""
 
 LEAST_ROLE_FOR_NODE = {"AuditEvent": Role.ADMIN, "ApiKey": Role.ADMIN, "Invitation": Role.ADMIN}
