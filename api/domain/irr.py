@@ -11,7 +11,7 @@ does not, but a thread that solves gives way to others every few milliseconds.
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -124,13 +124,18 @@ def irr_series(flows: Flows, valuations: Sequence[Valuation], method: IrrMethod 
     For many positions call this for one after the other in a thread of its own (``asyncio.to_thread``): the
     hundredth of a millisecond that one rate takes is too short to be sent anywhere.
     """
+    return list(irr_each(flows, valuations, method))
+
+
+def irr_each(flows: Flows, valuations: Sequence[Valuation], method: IrrMethod) -> Iterator[Irr]:
+    """The same, each computed when it is asked for: where zeros are to be counted one may take a second."""
     if method is IrrMethod.MONTHLY_NOMINAL:
         months = [_month(day) for day in flows.days]
-        return [_monthly(flows, months, valuation) for valuation in valuations]
+        return (_monthly(flows, months, valuation) for valuation in valuations)
     if method is not IrrMethod.XIRR:
         raise ValueError(f"{method} is not computed from flows")
     ordinals = [day.toordinal() for day in flows.days]
-    return [_annual(flows, ordinals, valuation) for valuation in valuations]
+    return (_annual(flows, ordinals, valuation) for valuation in valuations)
 
 
 def _until(flows: Flows, day: date) -> Flows:

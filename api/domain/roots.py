@@ -151,6 +151,9 @@ def single_root(times: Sequence[int], amounts: Sequence[int]) -> float | RootCou
     function = _Sum(times, amounts)
     low, high = function.range()
     open_intervals = [(function.edge(low), function.edge(high))]
+    if sum(one != other for one, other in pairwise(function.signs)) == 1:
+        # Descartes: there is one zero.
+        return _solve(function, *open_intervals[0]) / times[-1]
     found: list[tuple[_Edge, _Edge]] = []
     for _ in range(TERMS_MAX // len(times)):
         if len(found) > 1:
