@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from api.cli.databases import found_database, with_database
 from api.cli.files import export_commands, import_commands
+from api.cli.flow_files import export_activities, export_valuations, import_activities, import_valuations
 from api.cli.sequences import sequence_commands
 from api.cli.working import run_worker
 from api.config import Settings, load_settings
@@ -35,6 +36,10 @@ organization_commands = typer.Typer(no_args_is_help=True, help="Organizations.")
 user_commands = typer.Typer(no_args_is_help=True, help="People.")
 application.add_typer(organization_commands, name="organization")
 application.add_typer(user_commands, name="user")
+import_commands.command("activities")(import_activities)
+import_commands.command("valuations")(import_valuations)
+export_commands.command("activities")(export_activities)
+export_commands.command("valuations")(export_valuations)
 application.add_typer(import_commands, name="import")
 application.add_typer(export_commands, name="export")
 application.add_typer(sequence_commands, name="sequences")

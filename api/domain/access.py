@@ -48,6 +48,8 @@ REQUIRED_ROLES: dict[str, Role] = {
     "createHolding": Role.EDITOR,
     "recordHoldingStatements": Role.EDITOR,
     "importStatements": Role.EDITOR,
+    "importActivities": Role.EDITOR,
+    "importValuations": Role.EDITOR,
     "createHoldingActivities": Role.EDITOR,
     "updateHoldingActivity": Role.EDITOR,
     "deleteHoldingActivity": Role.EDITOR,

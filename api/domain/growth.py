@@ -17,6 +17,8 @@ ONE = 1 << BITS
 _STEPS_MAX = 12
 _GOOD = 1e-16
 """A step this small, of Newton's method, leaves an error of the order of its square."""
+_GOOD_IN_FLOATS = 1e-9
+"""The same of a step of floats, over the whole time: no further one would come nearer."""
 _MARGIN = 1e-12
 """Balances nearer to 0 than this part of the largest are not trusted to have a sign."""
 _NEAR = 1e-6
@@ -30,50 +32,55 @@ def single_growth(ordinals: Sequence[int], amounts: Sequence[int], guess: float 
     logarithm from a solver that may have failed, or have found one of several. Else the reason why there is none.
     """
     times = [ordinal - ordinals[0] for ordinal in ordinals]
-    if guess is None or not _is_only(times, amounts, guess):
-        found = single_root(times, amounts)
-        if isinstance(found, RootCount):
-            return found
-        guess = found
-    if guess >= 0:
-        return _refine(times, amounts, guess)
-    growth = _refine(*_reversed(times, amounts), -guess)
-    return growth if isinstance(growth, RootCount) else ONE * ONE // growth
+    if guess is not None:
+        near = _Near(times, amounts, guess)
+        if near.is_only():
+            return near.exact()
+    found = single_root(times, amounts)
+    return found if isinstance(found, RootCount) else _Near(times, amounts, found).exact()
 
 
-def _reversed(times: Sequence[int], amounts: Sequence[int]) -> tuple[list[int], list[int]]:
-    return [times[-1] - time for time in reversed(times)], list(reversed(amounts))
+class _Near:
+    """A growth at which the amounts are worth nothing as far as floats tell; time runs as it grows."""
 
+    def __init__(self, times: Sequence[int], amounts: Sequence[int], guess: float) -> None:
+        self.shrinks = guess < 0
+        if self.shrinks:
+            times = [times[-1] - time for time in reversed(times)]
+            amounts = amounts[::-1]
+        self.times, self.amounts = times, amounts
+        self.log_growth = abs(guess)
+        for _ in range(_STEPS_MAX):
+            rate = -self.log_growth
+            self.values = [amount * math.exp(rate * time) for amount, time in zip(amounts, times, strict=True)]
+            self.slope: float = sum(map(mul, times, self.values))
+            step = math.fsum(self.values) / self.slope if self.slope else 0.0
+            if self.log_growth + step < 0:
+                return
+            self.log_growth += step
+            if abs(step) * times[-1] < _GOOD_IN_FLOATS:
+                return
 
-def _is_only(times: Sequence[int], amounts: Sequence[int], guess: float) -> bool:
-    """Whether Soper shows that a zero is the only one: the sum of the first k present values, which is the balance
-    then, has one sign for all k but the last.
-    """
-    if guess < 0:
-        times, amounts = _reversed(times, amounts)
-    balances = list(accumulate(_present_values(times, amounts, abs(guess))))
-    end = balances.pop()
-    low, high = min(balances), max(balances)
-    largest = max(-low, high)
-    return (high < -_MARGIN * largest or low > _MARGIN * largest) and abs(end) < _NEAR * largest
+    def is_only(self) -> bool:
+        """Whether Soper shows that there is no other: the sum of the first k present values, which is the balance then,
+        has one sign for all k but the last.
+        """
+        balances = list(accumulate(self.values))
+        end = balances.pop()
+        low, high = min(balances), max(balances)
+        largest = max(-low, high)
+        return (high < -_MARGIN * largest or low > _MARGIN * largest) and abs(end) < _NEAR * largest
 
-
-def _present_values(times: Sequence[int], amounts: Sequence[int], log_growth: float) -> list[float]:
-    discount = math.exp(-log_growth)
-    return [amount * discount**time for amount, time in zip(amounts, times, strict=True)]
-
-
-def _refine(times: Sequence[int], amounts: Sequence[int], guess: float) -> int | RootCount:
-    """The growth near ``guess``, which is not below 0, by Newton's method: the slope in floats, the value exact."""
-    slope: float = sum(map(mul, times, _present_values(times, amounts, guess)))
-    gaps = [later - earlier for earlier, later in pairwise(times)]
-    growth = int(math.exp(guess) * ONE)
-    for _ in range(_STEPS_MAX):
-        step = _future_value(growth, gaps, amounts) / power(growth, times[-1]) / slope
-        growth += growth * int(step * ONE) >> BITS
-        if abs(step) < _GOOD:
-            return growth
-    return RootCount.UNDECIDED
+    def exact(self) -> int | RootCount:
+        """The growth by Newton's method, the slope in floats, the value exact: as a rule one step is enough."""
+        gaps = [later - earlier for earlier, later in pairwise(self.times)]
+        growth = ONE + int(math.expm1(self.log_growth) * ONE)
+        for _ in range(_STEPS_MAX):
+            step = _future_value(growth, gaps, self.amounts) / power(growth, self.times[-1]) / self.slope
+            growth += growth * int(step * ONE) >> BITS
+            if abs(step) < _GOOD:
+                return ONE * ONE // growth if self.shrinks else growth
+        return RootCount.UNDECIDED
 
 
 def power(growth: int, exponent: int) -> int:

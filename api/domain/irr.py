@@ -11,7 +11,7 @@ does not, but a thread that solves gives way to others every few milliseconds.
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -124,12 +124,18 @@ def irr_series(flows: Flows, valuations: Sequence[Valuation], method: IrrMethod 
     For many positions call this for one after the other in a thread of its own (``asyncio.to_thread``): the
     hundredth of a millisecond that one rate takes is too short to be sent anywhere.
     """
+    return list(irr_each(flows, valuations, method))
+
+
+def irr_each(flows: Flows, valuations: Sequence[Valuation], method: IrrMethod) -> Iterator[Irr]:
+    """The same, each computed when it is asked for: where zeros are to be counted one may take a second."""
     if method is IrrMethod.MONTHLY_NOMINAL:
-        return [_monthly(flows, valuation) for valuation in valuations]
+        months = [_month(day) for day in flows.days]
+        return (_monthly(flows, months, valuation) for valuation in valuations)
     if method is not IrrMethod.XIRR:
         raise ValueError(f"{method} is not computed from flows")
     ordinals = [day.toordinal() for day in flows.days]
-    return [_annual(flows, ordinals, valuation) for valuation in valuations]
+    return (_annual(flows, ordinals, valuation) for valuation in valuations)
 
 
 def _until(flows: Flows, day: date) -> Flows:
@@ -162,14 +168,14 @@ def _annual(flows: Flows, ordinals: Sequence[int], valuation: Valuation) -> Irr:
     return _rate(power(growth, _DAYS) - ONE, lowest=-1)
 
 
-def _monthly(flows: Flows, valuation: Valuation) -> Irr:
+def _monthly(flows: Flows, flow_months: Sequence[int], valuation: Valuation) -> Irr:
     by_month: dict[int, int] = {}
-    for day, cents in zip(flows.days, flows.cents, strict=True):
-        if day <= valuation.valued_on:
-            by_month[_month(day)] = by_month.get(_month(day), 0) + cents
+    count = bisect_right(flows.days, valuation.valued_on)
+    for month, cents in zip(flow_months[:count], flows.cents, strict=False):
+        by_month[month] = by_month.get(month, 0) + cents
     if valuation.value_cents:
         by_month[_month(valuation.valued_on) + 1] = valuation.value_cents
-    months = sorted(month for month, cents in by_month.items() if cents)
+    months = [month for month, cents in by_month.items() if cents]
     amounts = [by_month[month] for month in months]
     reason = _unsolvable(amounts)
     if reason is not None:

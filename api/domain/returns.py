@@ -1,11 +1,11 @@
 """The returns that are stored: of holdings on the days of their valuations, of portfolios where all is valued."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from api.domain.irr import Flows, Irr, IrrMethod, Valuation, flows_of, irr_series
+from api.domain.irr import Flows, Irr, IrrMethod, Valuation, flows_of, irr_each
 
 COMPUTED = (IrrMethod.XIRR, IrrMethod.MONTHLY_NOMINAL)
 """The methods whose returns follow from flows and valuations."""
@@ -85,26 +85,38 @@ def portfolio_valuations(positions: Sequence[Position], since: date) -> list[Val
     ]
 
 
+class TooLong(Exception):
+    """There was no time to compute all returns."""
+
+
 def compute(
-    portfolios: Mapping[int, Sequence[Position]], since: Mapping[int, date]
+    portfolios: Mapping[int, Sequence[Position]], since: Mapping[int, date], is_late: Callable[[], bool] = lambda: False
 ) -> tuple[list[StoredReturn], list[StoredReturn]]:
     """The returns of holdings, each from its day in ``since`` on, and of their portfolios from the first of these on.
 
-    ``portfolios`` holds all positions of each; what is not in ``since`` is not computed, but its portfolio is.
+    ``portfolios`` holds all positions of each; what is not in ``since`` is not computed, but its portfolio is. Raises
+    TooLong once it ``is_late``, which is asked after each return.
     """
     of_holdings: list[StoredReturn] = []
     of_portfolios: list[StoredReturn] = []
     for portfolio_id, positions in portfolios.items():
         changed = [position for position in positions if position.holding_id in since]
         for position in changed:
-            of_holdings += holding_returns(position, since[position.holding_id])
+            of_holdings += _in_time(holding_returns(position, since[position.holding_id]), is_late)
         if changed:
             earliest = min(since[position.holding_id] for position in changed)
-            of_portfolios += portfolio_returns(portfolio_id, positions, earliest)
+            of_portfolios += _in_time(portfolio_returns(portfolio_id, positions, earliest), is_late)
     return of_holdings, of_portfolios
+
+
+def _in_time(returns: Iterator[StoredReturn], is_late: Callable[[], bool]) -> Iterator[StoredReturn]:
+    for one in returns:
+        if is_late():
+            raise TooLong
+        yield one
 
 
 def _returns(owner_id: int, flows: Flows, valuations: Sequence[Valuation]) -> Iterator[StoredReturn]:
     for method in COMPUTED:
-        for valuation, irr in zip(valuations, irr_series(flows, valuations, method), strict=True):
+        for valuation, irr in zip(valuations, irr_each(flows, valuations, method), strict=True):
             yield StoredReturn(owner_id, valuation.valued_on, method, irr)

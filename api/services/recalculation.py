@@ -6,6 +6,7 @@ stored stays marked, and is found again.
 """
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,14 +21,17 @@ from api.domain.access import Principal
 from api.domain.activities import FUND_SWITCHES, SIGNS
 from api.domain.dates import DATE_MIN
 from api.domain.irr import Valuation
-from api.domain.returns import Flow, Position, StoredReturn, compute
+from api.domain.returns import Flow, Position, StoredReturn, TooLong, compute
 from api.services.audit import Subject
 from api.services.commands import Command, Writer
 
 ATTEMPTS_MAX = 3
+COMPUTE_SECONDS_MAX = 10
+"""How long returns are computed for one request: enough for some ten thousand that are searched for several rates."""
 EVERYTHING = DATE_MIN
 """The day from which all returns are computed."""
 
+_HOLDING_IDS = TypeAdapter(list[int])
 logger = structlog.get_logger(__name__)
 
 
@@ -82,6 +86,36 @@ WHERE holding.organization_id = $1 AND (holding.portfolio_id = $2 OR holding.por
   SELECT portfolio_id FROM portfolio_funds WHERE organization_id = $1 AND id = ANY ($3)))
 ORDER BY holding.id
 """
+
+
+def _replace(table: str, owner: str, first: int) -> str:
+    """Makes what is stored of owners from their days on what was computed, given as seven columns from this one on."""
+    columns = ", ".join(
+        f"${first + place}::{kind}[]" for place, kind in enumerate(("bigint", "date", "text", "numeric", "text"))
+    )
+    return f"""
+{owner}_computed AS MATERIALIZED (
+  SELECT * FROM unnest({columns}) AS given (owner_id, as_of, method, value, reason)
+), {owner}_gone AS (
+  DELETE FROM {table} AS stored USING unnest(${first + 5}::bigint[], ${first + 6}::date[]) AS scope (owner_id, since)
+  WHERE stored.organization_id = $1 AND stored.{owner} = scope.owner_id AND stored.as_of >= scope.since
+    AND stored.method <> 'REPORTED' AND NOT EXISTS (
+      SELECT FROM {owner}_computed AS computed WHERE computed.owner_id = stored.{owner}
+        AND computed.as_of = stored.as_of AND computed.method = stored.method)
+), {owner}_written AS (
+  INSERT INTO {table} AS stored (organization_id, {owner}, as_of, method, value, reason)
+  SELECT $1, computed.* FROM {owner}_computed AS computed
+  ON CONFLICT (organization_id, {owner}, as_of, method) DO UPDATE
+    SET value = excluded.value, reason = excluded.reason, computed_at = excluded.computed_at
+    WHERE (stored.value, stored.reason) IS DISTINCT FROM (excluded.value, excluded.reason)
+)"""
+
+
+_STORE = f"""
+WITH {_replace("portfolio_fund_irr_values", "holding_id", 2)}, {_replace("portfolio_irr_values", "portfolio_id", 9)}
+UPDATE portfolio_funds SET returns_stale_from = NULL
+WHERE organization_id = $1 AND id = ANY ($7) AND returns_stale_from IS NOT NULL
+"""
 _MONEY_IN = [kind.value for kind, sign in SIGNS.items() if sign < 0]
 _SWITCHES = [kind.value for kind in FUND_SWITCHES]
 
@@ -104,6 +138,7 @@ async def recalculate(
     outcomes: dict[int, Recalculation] = {
         holding_id: Recalculation(holding_id, RecalculationStatus.STALE) for holding_id in holding_ids
     }
+    late_at = time.monotonic() + COMPUTE_SECONDS_MAX
     try:
         for _ in range(ATTEMPTS_MAX):
             reading = await _read(writer, principal.organization_id, holding_ids, portfolio_id, since)
@@ -118,25 +153,32 @@ async def recalculate(
             }
             if not reading.since:
                 break
-            computed = await asyncio.to_thread(compute, reading.portfolios, reading.since)
+            computed = await asyncio.to_thread(
+                compute, reading.portfolios, reading.since, lambda: time.monotonic() > late_at
+            )
             stored = await _store(writer, principal, reading, computed, request_id)
             for holding_id in stored & outcomes.keys():
                 outcomes[holding_id] = replace(outcomes[holding_id], status=RecalculationStatus.OK)
             if stored >= reading.since.keys():
                 break
+    except TooLong:
+        _fail(outcomes, f"There are too many returns to compute within {COMPUTE_SECONDS_MAX} s.")
     except Exception as error:
         # Whatever it was: what the returns are computed from has been committed, and is marked.
         logger.exception("recalculation_failed", request_id=request_id)
-        reason = str(fault_of(error) or "The returns could not be computed; the log knows more.")
-        for holding_id, outcome in outcomes.items():
-            if outcome.status is not RecalculationStatus.OK:
-                outcomes[holding_id] = replace(outcome, status=RecalculationStatus.FAILED, reason=reason)
+        _fail(outcomes, str(fault_of(error) or "The returns could not be computed; the log knows more."))
     return [
         replace(outcome, reason="The flows have changed meanwhile; recalculate again.")
         if outcome.status is RecalculationStatus.STALE
         else outcome
         for outcome in outcomes.values()
     ]
+
+
+def _fail(outcomes: dict[int, Recalculation], reason: str) -> None:
+    for holding_id, outcome in outcomes.items():
+        if outcome.status is not RecalculationStatus.OK:
+            outcomes[holding_id] = replace(outcome, status=RecalculationStatus.FAILED, reason=reason)
 
 
 async def _read(
@@ -192,17 +234,12 @@ async def _store(
             raise _Overtaken
         of_holdings = [one for one in computed[0] if one.owner_id in since]
         of_portfolios = [one for one in computed[1] if one.owner_id in unchanged]
-        await _write(command, "portfolio_fund_irr_values", "holding_id", of_holdings, since)
         earliest = {
             portfolio_id: min(since.get(one.holding_id, date.max) for one in reading.portfolios[portfolio_id])
             for portfolio_id in unchanged
         }
-        await _write(command, "portfolio_irr_values", "portfolio_id", of_portfolios, earliest)
         await command.connection.execute(
-            "UPDATE portfolio_funds SET returns_stale_from = NULL"
-            " WHERE organization_id = $1 AND id = ANY ($2) AND returns_stale_from IS NOT NULL",
-            command.organization_id,
-            list(since),
+            _STORE, command.organization_id, *_columns(of_holdings, since), *_columns(of_portfolios, earliest)
         )
         for portfolio_id in unchanged:
             after = {
@@ -213,9 +250,7 @@ async def _store(
         return list(since)
 
     try:
-        outcome = await writer.run(
-            principal, "recalculateIrr", work, result_type=TypeAdapter(list[int]), request_id=request_id
-        )
+        outcome = await writer.run(principal, "recalculateIrr", work, result_type=_HOLDING_IDS, request_id=request_id)
     except _Overtaken:
         return set()
     return set(outcome.result)
@@ -237,29 +272,8 @@ async def _lock_unchanged(command: Command, reading: _Reading) -> list[int]:
     return sorted({row["portfolio_id"] for row in found} - changed)
 
 
-async def _write(
-    command: Command, table: str, owner: str, computed: Sequence[StoredReturn], since: Mapping[int, date]
-) -> None:
-    """Makes what is stored from these days on what was computed, in one statement."""
-    await command.connection.execute(
-        f"""
-        WITH computed AS MATERIALIZED (
-          SELECT * FROM unnest($2::bigint[], $3::date[], $4::text[], $5::numeric[], $6::text[])
-            AS given ({owner}, as_of, method, value, reason)
-        ), gone AS (
-          DELETE FROM {table} AS stored USING unnest($7::bigint[], $8::date[]) AS scope ({owner}, since)
-          WHERE stored.organization_id = $1 AND stored.{owner} = scope.{owner} AND stored.as_of >= scope.since
-            AND stored.method <> 'REPORTED' AND NOT EXISTS (
-              SELECT FROM computed WHERE computed.{owner} = stored.{owner} AND computed.as_of = stored.as_of
-                AND computed.method = stored.method)
-        )
-        INSERT INTO {table} AS stored (organization_id, {owner}, as_of, method, value, reason)
-        SELECT $1, computed.* FROM computed
-        ON CONFLICT (organization_id, {owner}, as_of, method) DO UPDATE
-          SET value = excluded.value, reason = excluded.reason, computed_at = excluded.computed_at
-          WHERE (stored.value, stored.reason) IS DISTINCT FROM (excluded.value, excluded.reason)
-        """,
-        command.organization_id,
+def _columns(computed: Sequence[StoredReturn], since: Mapping[int, date]) -> list[list[object]]:
+    return [
         [one.owner_id for one in computed],
         [one.as_of for one in computed],
         [one.method.value for one in computed],
@@ -267,4 +281,4 @@ async def _write(
         [one.irr.reason and one.irr.reason.value for one in computed],
         list(since),
         list(since.values()),
-    )
+    ]

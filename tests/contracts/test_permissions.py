@@ -25,7 +25,15 @@ from tests.contracts.operations import (
 from tests.contracts.two_organizations import added, ask, call, contents, ended_tokens, populate, rows_of
 from tests.server import RunningServer, start_server
 
-COMMANDS_WITHOUT_A_FIELD = {"importStatements", "loadDemo", "calculateSnapshot", "checkDueCalls", "forgetExpiredKeys"}
+COMMANDS_WITHOUT_A_FIELD = {
+    "importStatements",
+    "importActivities",
+    "importValuations",
+    "loadDemo",
+    "calculateSnapshot",
+    "checkDueCalls",
+    "forgetExpiredKeys",
+}
 """What the command line or a worker runs as a command, and no client can."""
 
 LEAST_ROLE_FOR_NODE = {"AuditEvent": Role.ADMIN, "ApiKey": Role.ADMIN, "Invitation": Role.ADMIN}

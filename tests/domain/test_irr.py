@@ -24,7 +24,7 @@ from api.domain.irr import (
 )
 
 DAY = date(2000, 1, 1)
-YEARS = [DAY + timedelta(days=365 * year) for year in range(8)]
+YEARS = [DAY + timedelta(days=365 * year) for year in range(25)]
 
 
 def of_years(*cents: int) -> Flows:
@@ -209,11 +209,12 @@ def touches(coefficients: list[Fraction]) -> bool:
     return len(common) > 1 and distinct_roots(common) > 0
 
 
-def test_reasons_agree_with_sturm() -> None:
+@pytest.mark.parametrize(("longest", "cases"), [(8, 100), (25, 20)])
+def test_reasons_agree_with_sturm(longest: int, cases: int) -> None:
     generator = random.Random(7)
     seen = {IrrReason.MULTIPLE_ROOTS: 0, IrrReason.DID_NOT_CONVERGE: 0, None: 0}
-    while min(seen.values()) < 100:
-        cents = [generator.randint(-6, 6) for _ in range(generator.randint(3, 8))]
+    while min(seen.values()) < cases:
+        cents = [generator.randint(-6, 6) for _ in range(generator.randint(3, longest))]
         if not (min(cents) < 0 < max(cents) and cents[0] and cents[-1]):
             continue
         polynomial = [Fraction(value) for value in cents]
@@ -226,3 +227,38 @@ def test_reasons_agree_with_sturm() -> None:
         seen[expected] += 1
         if found.value is not None:
             assert abs(present_value(of_years(*cents), found.value)) < Decimal("1e-15")
+
+
+def test_flows_that_go_back_and_forth_for_years_have_as_many_rates_as_they_are_made_with() -> None:
+    """Products of (z - 1/growth), and of parts that have no zero, at the growths of so many months."""
+    generator = random.Random(11)
+    for growths in ([], [101], [99], [98, 103], [100, 101, 102]):
+        cents = [100]
+        for growth in growths:
+            cents = product(cents, [-100, growth])
+        for _ in range(12):
+            # z^2 - 2 a z + b with b > a^2
+            half = generator.randint(-9, 9)
+            cents = product(cents, [half * half + generator.randint(1, 20), -2 * half, 1])
+        found = alone(flows_of((DAY + timedelta(days=30 * month), value) for month, value in enumerate(cents)))
+        expected = {0: IrrReason.DID_NOT_CONVERGE, 1: None}.get(len(growths), IrrReason.MULTIPLE_ROOTS)
+        assert found.reason is expected, growths
+        if found.value is not None:
+            rate = Decimal(growths[0]) / 100
+            with localcontext(prec=60):
+                assert abs(found.value - (rate ** (Decimal(365) / 30) - 1)) < Decimal("1e-23")
+
+
+def product(one: list[int], other: list[int]) -> list[int]:
+    made = [0] * (len(one) + len(other) - 1)
+    for place, value in enumerate(one):
+        for shift, factor in enumerate(other):
+            made[place + shift] += value * factor
+    return made
+
+
+def test_search_for_several_rates_is_bounded() -> None:
+    """Thousands of flows back and forth: as many terms are looked at as may be, and no more."""
+    generator = random.Random(3)
+    flows = flows_of((DAY + timedelta(days=day), generator.choice((-1, 1)) * 10**6) for day in range(5_000))
+    assert alone(flows).reason in {IrrReason.DID_NOT_CONVERGE, IrrReason.MULTIPLE_ROOTS}

@@ -4,7 +4,10 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from api.domain.access import Role
+from api.services import recalculation
 from tests.contracts.two_organizations import call
 from tests.server import RunningServer
 
@@ -206,5 +209,19 @@ async def test_recalculation_that_was_not_asked_for_is_found_again(server: Runni
     late = await create(server, [flow(holding_id, "2020-01-01", 100)], recalculate=False)
     assert late["recalculations"] == [{"status": "STALE", "fromOn": None}]
     assert (await irr(server, holding_id, "2021-01-01"))["value"].startswith("0.09")
+    await call(server, "alpha", "recalculateIrr", by=Role.EDITOR, holdingId=holding_id)
+    assert (await stored(server, holding_id))["2021-01-01"].startswith("0.09")
+
+
+async def test_returns_that_take_too_long_are_reported_and_wait(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holding_id = await hold(server)
+    await call(server, "alpha", "recordHoldingValuations", valuations=[value(holding_id, "2021-01-01", 110)])
+    monkeypatch.setattr(recalculation, "COMPUTE_SECONDS_MAX", 0)
+    made = await create(server, [flow(holding_id, "2020-01-01", 100)])
+    assert (made["userErrors"], made["acceptedCount"]) == ([], 1)
+    assert made["recalculations"] == [{"status": "FAILED", "fromOn": "2020-01-01"}]
+    monkeypatch.undo()
     await call(server, "alpha", "recalculateIrr", by=Role.EDITOR, holdingId=holding_id)
     assert (await stored(server, holding_id))["2021-01-01"].startswith("0.09")

@@ -19,7 +19,7 @@ from graphql import (
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values, get_variable_values
 
-from api.reads.compiled.coercion import Coerce, Unfit, coercer
+from api.reads.compiled.coercion import Coerce, coercer
 
 NO_VARIABLES = VariableValues({}, {})
 
@@ -65,7 +65,8 @@ class Variables:
                 continue
             try:
                 coerced[signature.name] = coerce(value)
-            except (GraphQLError, Unfit, ValueError, TypeError, RecursionError):
+            except Exception:
+                # Unfit, or whatever a scalar raises: graphql-core takes any of it for an error of the value.
                 return None
             sources[signature.name] = VariableValueSource(signature, value)
         return VariableValues(sources, coerced)
