@@ -1,14 +1,11 @@
 """Reallocations: preview, commit and their history."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import strawberry
-from strawberry.types.arguments import InputContext
-from strawberry.types.base import get_object_definition
-from strawberry.utils.str_converters import to_snake_case
 
 from api import tables
 from api.domain import reallocation as rules
@@ -23,11 +20,14 @@ from api.graphql.mutations import Payload, given, refusal, row_id, write
 from api.graphql.nodes import Node
 from api.graphql.objects import load
 from api.graphql.organizations import User
+from api.graphql.reallocation_inputs import (
+    CommitReallocationInput,
+    PreviewReallocationInput,
+    ReallocationProposalInput,
+)
 from api.graphql.scalars import BigInt
 from api.reads import global_ids
 from api.services import reallocations
-
-T = TypeVar("T")
 
 DeltaStatus = describe(
     rules.DeltaStatus,
@@ -148,54 +148,6 @@ class ReallocationPreview:
     deltas: list[ReallocationDelta] = strawberry.field(description="One for every company of the fund.")
     totals: ReallocationTotals = strawberry.field(description="The fund's planned reserves before and after.")
     issues: list[ReallocationIssue] = strawberry.field(description="Errors first, then warnings.")
-
-
-@strawberry.input(description="New planned reserves for a company.")
-class ReallocationProposalInput:
-    """New planned reserves for a company."""
-
-    company_id: strawberry.ID = strawberry.field(description="The company.")
-    planned_reserves_cents: Cents = strawberry.field(description="Its planned reserves, 0 or more.")
-    allocation_cap_cents: Cents | None = strawberry.field(
-        default=None, description="A new cap; the stored one stays unless given."
-    )
-
-
-@strawberry.input(description="A reallocation to preview.")
-class PreviewReallocationInput:
-    """A reallocation to preview."""
-
-    fund_id: strawberry.ID = strawberry.field(description="The fund.")
-    expected_version: BigInt = strawberry.field(description="The allocation version that you saw.")
-    proposals: list[ReallocationProposalInput] = strawberry.field(description="1 to 1000 proposals.")
-
-
-@strawberry.input(description="A reallocation to commit.")
-class CommitReallocationInput:
-    """A reallocation to commit."""
-
-    fund_id: strawberry.ID = strawberry.field(description="The fund.")
-    expected_version: BigInt = strawberry.field(description="The allocation version that you saw.")
-    proposals: list[ReallocationProposalInput] = strawberry.field(description="1 to 1000 proposals.")
-    reason: str | None = strawberry.field(default=None, description="Why; at most 1000 characters.")
-    idempotency_key: str | None = strawberry.field(default=None, description="1 to 128 characters; see the README.")
-
-
-def _input(type_: type[T], given: Mapping[str, Any], _context: InputContext) -> T:
-    """An input with proposals. There may be a thousand; Strawberry works out the types of all fields for each."""
-    proposals = [
-        ReallocationProposalInput(
-            company_id=one["companyId"],
-            planned_reserves_cents=one["plannedReservesCents"],
-            allocation_cap_cents=one.get("allocationCapCents"),
-        )
-        for one in given["proposals"]
-    ]
-    return type_(**{to_snake_case(name): value for name, value in given.items()} | {"proposals": proposals})
-
-
-for _type in (PreviewReallocationInput, CommitReallocationInput):
-    get_object_definition(_type, strict=True).from_input = _input
 
 
 @strawberry.type(description="The previewed reallocation; nothing was written.")
