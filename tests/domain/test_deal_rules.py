@@ -72,6 +72,13 @@ def test_approval_is_for_more_than_is_committed() -> None:
     assert found(Proposal(500_000_000, 700_000_000, 0)) == []
 
 
+def test_what_waits_is_judged_like_a_new_one() -> None:
+    full = Standing(SIZE, 9_900_000_000, 0)
+    assert found(Proposal(100_000, 700_000_000, 0), full) == ["UTILIZATION_EXCEEDED"]
+    assert found(Proposal(50_000, 40_000, 0)) == ["ALLOCATION_TOO_SMALL"]
+    assert found(Proposal(300_001, 200_000, 0)) == ["INCREASE_LARGE"]
+
+
 def test_findings_say_threshold_and_actual() -> None:
     verdict = judge(Proposal(600_000_000), Standing(1_000_000_000, 300_000_000, 500_000_000), DEFAULT_BUSINESS_RULES)
     assert [(one.code, one.is_error, one.threshold, one.actual) for one in verdict.findings] == [

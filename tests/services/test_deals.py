@@ -157,8 +157,19 @@ async def test_deal_that_is_over_takes_nothing_more(deals: Deals, closed: str) -
         {"code": "INVALID_TRANSITION", "field": ["dealId"]}
     ]
     raised = await deals.change("updateDealAllocation", made["allocation"], amountCents="1000001")
-    assert errors(raised) == [("INVALID_TRANSITION", "dealId")]
+    assert errors(raised) == [("INVALID_TRANSITION", "amountCents")]
     assert warned(await deals.change("updateDealAllocation", made["allocation"], amountCents="999999")) == []
+
+
+async def test_what_waits_is_not_committed_to_a_deal_that_is_over(deals: Deals) -> None:
+    waiting = (await deals.allocate(600_000_000))["allocation"]
+    await deals.write("updateDeal", id=deals.deal_id, expectedVersion="1", stage="REJECTED")
+    approved = await deals.change("approveDealAllocation", waiting, token=deals.other_admin)
+    assert errors(approved) == [("INVALID_TRANSITION", "id")]
+    lowered = await deals.change("updateDealAllocation", waiting, amountCents="500000000")
+    assert errors(lowered) == [("INVALID_TRANSITION", "amountCents")]
+    rejected = await deals.change("rejectDealAllocation", waiting, token=deals.other_admin)
+    assert rejected["allocation"]["status"] == "REJECTED"
 
 
 async def test_first_allocation_invests_a_deal_that_is_closing(deals: Deals) -> None:
