@@ -51,7 +51,7 @@ _LOAD = (
     """,
     """
     INSERT INTO portfolio_companies (organization_id, fund_id, name, invested_cents, current_valuation_cents)
-    SELECT organization_id, id, 'Company ' || number, 600000000 * number, 700000000 * number
+    SELECT organization_id, id, 'Company ' || number, 600000000 * number::bigint, 700000000 * number::bigint
     FROM funds CROSS JOIN generate_series(1, 100) AS number WHERE organization_id = $1
     """,
     """

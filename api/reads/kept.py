@@ -17,7 +17,7 @@ from api.reads.pages import Parameters
 BYTES_MAX = 64_000_000
 """How much memory answers may take in one process, by estimate; the one not asked for longest goes first."""
 REFRESHES_AFTER_USE = 8
-"""How often an answer is worked out anew, ahead of being asked for, after it was last asked for."""
+"""How often an answer is worked out anew, ahead of being asked for, after it was last asked for: if not only once."""
 
 Fetch = Callable[..., Awaitable[Sequence[Any]]]
 
@@ -41,7 +41,10 @@ class Place:
 
 @dataclass(slots=True)
 class Kept:
-    """An answer, the version that it is of, what it takes of memory, and how often it will be refreshed unasked."""
+    """An answer, the version that it is of, what it takes of memory, and how often it will be refreshed unasked.
+
+    What was asked for only once will not be: many a day is looked at once.
+    """
 
     version: int
     answer: Any
@@ -114,6 +117,7 @@ class KeptAnswers:
         found = {place.row_id: kept.answer for place, version in wanted.items() if (kept := self._hit(place, version))}
         missing = {place: version for place, version in wanted.items() if place.row_id not in found}
         hits, misses = len(found), len(missing)
+        asked_again = [place for place in missing if place in self._kept]
         while missing:
             flights = {place: self._joinable(place, version, reader) for place, version in missing.items()}
             to_do = {place: version for place, version in missing.items() if flights[place] is None}
@@ -123,10 +127,11 @@ class KeptAnswers:
                 kept = landed.get(place) if flight is None else await asyncio.shield(flight.landed)
                 if kept is not None and kept.version == missing[place]:
                     found[place.row_id] = kept.answer
-                    self._renew(place, kept)
                     del missing[place]
                 elif flight is None:
                     raise VersionMoved
+        for place in asked_again:
+            self._renew(place)
         self._count(read.select.name, hits, misses)
         return found
 
@@ -165,13 +170,14 @@ class KeptAnswers:
         kept = self._kept.get(place)
         if kept is None or kept.version != version:
             return None
-        self._renew(place, kept)
+        self._renew(place)
         return kept
 
-    def _renew(self, place: Place, kept: Kept) -> None:
-        """Notes that an answer was asked for."""
-        kept.refreshes_left = REFRESHES_AFTER_USE
-        if self._kept.get(place) is kept:
+    def _renew(self, place: Place) -> None:
+        """Notes that what is kept there was asked for again."""
+        kept = self._kept.get(place)
+        if kept is not None:
+            kept.refreshes_left = REFRESHES_AFTER_USE
             self._kept.move_to_end(place)
 
     def _joinable(self, place: Place, version: int, reader: Reader) -> Flight | None:

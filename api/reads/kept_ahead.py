@@ -1,7 +1,7 @@
 """Works kept answers out anew as soon as an organization's log has grown, so that who asks next finds them.
 
 That is for speed alone: whether an answer holds, each reader finds out for itself. One statement at a time in each
-process, and only for answers that have been asked for lately: what nobody reads is left alone.
+process, and only for answers that have been asked for again, lately: what nobody reads is left alone.
 """
 
 import asyncio

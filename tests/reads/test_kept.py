@@ -256,8 +256,14 @@ class Observed(KeptAnswers):
         return landed
 
 
+class ObservedFunds(Funds):
+    """Funds with answers that say when they were worked out."""
+
+    kept: Observed
+
+
 @pytest.fixture
-async def ahead(server: RunningServer) -> AsyncIterator[tuple[Funds, EventBus]]:
+async def ahead(server: RunningServer) -> AsyncIterator[tuple[ObservedFunds, EventBus]]:
     """The funds with a refresher, and another process's event bus."""
     bus, other = EventBus(server.database_url), EventBus(server.database_url)
     kept = Observed()
@@ -266,48 +272,71 @@ async def ahead(server: RunningServer) -> AsyncIterator[tuple[Funds, EventBus]]:
         part.start()
     try:
         await until(lambda: bus.is_listening and other.is_listening)
-        yield await Funds(server, kept).create(), other
+        three = ObservedFunds(server, kept)
+        await three.create()
+        yield three, other
     finally:
         for closing in (refresher, bus, other):
             await closing.close()
 
 
-async def worked_out(three: Funds) -> None:
-    assert isinstance(three.kept, Observed)
+async def worked_out(three: ObservedFunds) -> None:
+    """Waits until something has been worked out since the last time."""
     async with asyncio.timeout(10):
         await three.kept.done.wait()
     three.kept.done.clear()
 
 
-async def test_what_another_process_writes_is_worked_out_before_it_is_asked_for(ahead: tuple[Funds, EventBus]) -> None:
+async def test_what_another_process_writes_is_worked_out_before_it_is_asked_for(
+    ahead: tuple[ObservedFunds, EventBus],
+) -> None:
     three, other = ahead
     before = metrics.CACHE_REFRESHES.labels("fund_metrics")._value.get()
-    await three.read(0, 1)
+    for _ in range(2):
+        await three.read(0, 1)
     await worked_out(three)
     await three.resize(0, 10**12, other)
     await worked_out(three)
     assert (await three.read(0))[three.ids[0]].size_cents == 10**12
-    assert (three.kept.hits, three.kept.misses, three.statements) == (1, 2, 1)
+    assert (three.kept.hits, three.kept.misses, three.statements) == (3, 2, 1)
     assert metrics.CACHE_REFRESHES.labels("fund_metrics")._value.get() == before + 1
 
 
-async def test_what_nobody_asks_for_is_worked_out_so_often_and_no_more(ahead: tuple[Funds, EventBus]) -> None:
+async def test_what_nobody_asks_for_is_worked_out_so_often_and_no_more(ahead: tuple[ObservedFunds, EventBus]) -> None:
     three, other = ahead
-    await three.read(0)
+    for _ in range(2):
+        await three.read(0, 1)
     await worked_out(three)
     for number in range(REFRESHES_AFTER_USE):
         await three.resize(0, 1 + number, other)
         await worked_out(three)
-    # The other fund's turn comes after this one's, had it one.
     await three.resize(0, 10**6, other)
-    await three.read(1)
-    await worked_out(three)
+    # What comes of this write comes after what might come of the last.
     await three.resize(1, 10**6, other)
     await worked_out(three)
+    hits = three.kept.hits
     await three.read(1)
-    assert three.kept.hits == 1
+    assert three.kept.hits == hits + 1
     await three.read(0)
-    assert three.kept.misses == 3
+    assert three.kept.hits == hits + 1
+
+
+async def test_what_was_asked_for_once_is_not_worked_out_ahead(ahead: tuple[ObservedFunds, EventBus]) -> None:
+    three, other = ahead
+    await three.read(0, 1)
+    await three.read(1)
+    await worked_out(three)
+    await three.resize(0, 10**6, other)
+    await three.resize(1, 10**6, other)
+    await worked_out(three)
+    await three.read(0, 1)
+    assert (three.kept.hits, three.kept.misses) == (2, 3)
+    # Now it was asked for again.
+    three.kept.done.clear()
+    await three.resize(0, 10**7, other)
+    await worked_out(three)
+    await three.read(0)
+    assert three.kept.hits == 3
 
 
 async def test_nothing_is_listened_for_where_nothing_is_kept(server: RunningServer) -> None:
