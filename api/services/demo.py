@@ -1,6 +1,6 @@
 """The demo: an organization with three members, and some of everything.
 
-A few funds with companies, what was invested in these and is planned for them, a portfolio, and capital.
+A few funds with companies, what was invested in these and is planned for them, deals, portfolios, and capital.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ from api.domain.lots import LotKind
 from api.services import (
     capital_import,
     companies,
+    demo_money,
     forecasts,
     funds,
     investments,
@@ -29,6 +30,7 @@ from api.services import (
 )
 from api.services.commands import Command, Writer
 from api.services.organizations import Member, create_organization
+from api.services.recalculation import EVERYTHING, recalculate
 from api.services.reserve_allocations import NewAllocation
 from api.services.statements import NewStatement
 
@@ -135,11 +137,14 @@ async def load_demo(owner: asyncpg.Connection, writer: Writer) -> bool:
         )
     )
     # All rows in one transaction, so that a start that was cut off is made up for by the next.
-    await writer.run(Principal(organization_id, None, Role.ADMIN), "loadDemo", _load, result_type=TypeAdapter(bool))
+    principal = Principal(organization_id, None, Role.ADMIN)
+    outcome = await writer.run(principal, "loadDemo", _load, result_type=TypeAdapter(int))
+    await recalculate(writer, principal, portfolio_id=outcome.result, since=EVERYTHING)
     return True
 
 
-async def _load(command: Command) -> bool:
+async def _load(command: Command) -> int:
+    """Makes all of it; the id of the portfolio whose returns are to be computed."""
     random = Random(20240229)  # noqa: S311 - the same demo every time
     today = datetime.now(UTC).date()
     names = iter(COMPANY_NAMES)
@@ -180,7 +185,8 @@ async def _load(command: Command) -> bool:
         (entry for source in SOURCES for entry in _history(source, today)), key=lambda one: one.effective_on
     )
     await capital_import.import_history(command, Reading(dict(enumerate(history))), today=today, source="demo")
-    return True
+    await demo_money.load_deals(command, fund_ids[2], today)
+    return await demo_money.load_portfolio(command, fund_ids[3:], today)
 
 
 async def _invest(command: Command, company_id: int, invested: int, year: int, today: date) -> None:
