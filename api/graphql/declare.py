@@ -149,7 +149,7 @@ def batch(
     ``make`` turns what ``select`` answers and the arguments into what the field shows. An argument ``as_of`` is today
     unless given.
     """
-    names = {to_camel_case(declared.python_name): declared.python_name for declared in arguments or ()}
+    names = {one.graphql_name or to_camel_case(one.python_name): one.python_name for one in arguments or ()}
     read = BatchRead(select, make, names)
 
     async def resolve(_field: ReadField, source: Any, info: Info, given: dict[str, Any]) -> Any:
