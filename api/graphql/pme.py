@@ -64,4 +64,6 @@ def holding_pme() -> Any:
             argument("benchmark", str, "The name under which the benchmark's prices were recorded."),
             argument("as_of", date | None, "The date; today (UTC) unless given."),
         ],
+        # Three rates: where zeros of thousands of flows are to be counted, each may take a second.
+        is_slow=True,
     )

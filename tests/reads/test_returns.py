@@ -1,9 +1,14 @@
 """Returns and public-market equivalents as clients read them: published figures, and one statement for all parents."""
 
+import asyncio
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
+from api.domain.pme import public_market_equivalent
+from api.reads import pme as equivalents
 from tests.contracts.two_organizations import call
 from tests.server import RunningServer
 from tests.services.test_activities import create, flow, hold, value
@@ -76,14 +81,28 @@ async def test_equivalents_that_are_missing_say_why(server: RunningServer) -> No
 
 async def test_equivalents_of_all_holdings_are_read_with_one_statement(server: RunningServer) -> None:
     await published(server)
+    query = f"""query ($benchmark: String!, $asOf: Date) {{
+      portfolios {{ nodes {{ holdings {{ nodes {{ {PME} }} }} }} }} }}"""
+    variables = {"benchmark": "Index", "asOf": "2024-06-30"}
+    few = await server.execute(query, variables, debug=True)
     for number in range(3):
         await hold(server, f"Other {number}")
-    query = (
-        f"query ($benchmark: String!, $asOf: Date) {{ portfolios {{ nodes {{ holdings {{ nodes {{ {PME} }} }} }} }} }}"
-    )
-    answer = await server.execute(query, {"benchmark": "Index", "asOf": "2024-06-30"}, debug=True)
-    assert len(answer.data["portfolios"]["nodes"]) == 4
-    assert len(answer.statements) == 1
+    many = await server.execute(query, variables, debug=True)
+    assert len(many.data["portfolios"]["nodes"]) == 4
+    assert len(few.statements) == len(many.statements) == 3
+
+
+async def test_equivalents_hold_nobody_up(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    holding_id = await published(server)
+    loop = asyncio.get_running_loop()
+
+    def slow(*arguments: Any) -> Any:
+        # Never answered where the loop is what waits for it.
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(timeout=30)
+        return public_market_equivalent(*arguments)
+
+    monkeypatch.setattr(equivalents, "public_market_equivalent", slow)
+    assert (await pme(server, holding_id))["ksPme"] == "1.032303017226"
 
 
 async def two_holdings(server: RunningServer) -> tuple[str, str, str]:

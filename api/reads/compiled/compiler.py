@@ -133,7 +133,7 @@ class Compiler:
                 return self._to_one(ENTITIES[target], f"{alias}.{column}", layout, definition, field_nodes)
             case reads.ConnectionRead() as read:
                 return self._nested(read, alias, layout, definition, field_nodes)
-            case reads.BatchRead() as read:
+            case reads.BatchRead(is_slow=False) as read:
                 return self._batch(read, alias, layout, definition, field_nodes)
         raise UnsupportedError(f"the field {type_.name}.{name}")
 
