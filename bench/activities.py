@@ -9,6 +9,7 @@ import http.client
 import statistics
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -31,6 +32,7 @@ from bench.database import BenchDatabase, filled_database
 ROWS = 10_000
 FEW = 50
 HOLDINGS, MONTHS = 100, 120
+YEAR = 12
 CLIENTS = 10
 FIRST_MONTH = date(2010, 1, 31)
 MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
@@ -140,7 +142,7 @@ def main(
             started([CONTESTANTS[0]], database, logs) as (running,),
             _bench(database, running) as bench,
         ):
-            rows = [*_measure_bulks(bench, rounds), _measure_few(bench, rounds * 10), _measure_returns(bench, rounds)]
+            rows = [*_measure_bulks(bench, rounds), *_measure_few(bench, rounds * 10), _measure_returns(bench, rounds)]
             clients = _measure_clients(bench, running, rounds)
     text = _render(rows, clients, database.version, rounds)
     output.write_text(text)
@@ -150,9 +152,9 @@ def main(
 async def _load(owner: asyncpg.Connection, organization_ids: Sequence[int]) -> None:
     async with owner.transaction():
         await owner.execute("SET LOCAL ROLE tranche_maintenance")
-        for name, holdings in (("bulk", HOLDINGS), ("few", 1), ("returns", HOLDINGS)):
+        for name, holdings in (("bulk", HOLDINGS), ("one", 1), ("month", FEW), ("returns", HOLDINGS)):
             await owner.execute(_FILL, organization_ids[0], name, holdings)
-        for name, months in (("few", 12), ("returns", MONTHS)):
+        for name, months in (("one", YEAR), ("month", YEAR), ("returns", MONTHS)):
             for statement in (_MONTHLY, _VALUED):
                 await owner.execute(statement, organization_ids[0], name, FIRST_MONTH, months)
 
@@ -231,23 +233,49 @@ def _measure_bulks(bench: Bench, rounds: int) -> list[tuple[str, str, Compared]]
     for shown, selection in (("how many", ""), ("all their ids", "activities { id }")):
         body = _bulk_body(rows, selection)
         compared = _compare(rounds, partial(bench.post, body), lambda: _insert(bench, rows))
-        found.append((f"bulk of {ROWS:,}, answering {shown}", "2.5 x (0.4 x the rows/s)", compared))
+        found.append((f"bulk of {ROWS:,}, answering {shown}", "at most 2.5 x (0.4 x the rows/s)", compared))
     return found
 
 
-def _measure_few(bench: Bench, rounds: int) -> tuple[str, str, Compared]:
-    # Money in alone: what goes back and forth by the day has several rates, and finding that out costs more.
-    rows = [(one[0], "INVESTMENT", *one[2:]) for one in _activities(bench.holdings["few"], FEW)]
-    body = _bulk_body(rows, "activities { id }")
+def _measure_few(bench: Bench, rounds: int) -> list[tuple[str, str, Compared]]:
+    """A year's flows of one holding, whose returns all follow; and a flow of each holding of a portfolio on its last
+    day, whose returns follow on that day: beside the insert alone, and beside all that is read and written.
+    """
+    last_month = FIRST_MONTH + timedelta(days=30 * (YEAR - 1))
+    found = []
+    for name, what, days in (
+        (
+            "one",
+            f"of one holding, before {YEAR} valuations",
+            [FIRST_MONTH + timedelta(number) for number in range(FEW)],
+        ),
+        ("month", f"of {FEW} holdings, before their last valuation", [last_month] * FEW),
+    ):
+        holding_ids = bench.holdings[name]
+        rows = [
+            (holding_ids[number % len(holding_ids)], "INVESTMENT", 1_000 + number, day, False, f"Row {number}")
+            for number, day in enumerate(days)
+        ]
+        body = _bulk_body(rows, "activities { id }")
 
-    def after_cleaning(measure: Callable[[], float]) -> float:
-        bench.run_bare(lambda connection: connection.execute(_FORGET, bench.organization_id, bench.holdings["few"]))
-        return measure()
+        def clean(holding_ids: Sequence[int] = holding_ids) -> None:
+            bench.run_bare(lambda connection: connection.execute(_FORGET, bench.organization_id, holding_ids))
 
-    compared = _compare(
-        rounds, lambda: after_cleaning(partial(bench.post, body)), lambda: after_cleaning(partial(_insert, bench, rows))
-    )
-    return f"{FEW} activities with recalculation of 12 valuations", "4 x", compared
+        def ours(body: bytes = body, clean: Callable[[], None] = clean) -> float:
+            clean()
+            return bench.post(body)
+
+        def bare(rows: Sequence[Any] = rows, clean: Callable[[], None] = clean) -> float:
+            clean()
+            return _insert(bench, rows)
+
+        def both(name: str = name, days: Sequence[date] = days, bare: Callable[[], float] = bare) -> float:
+            return bare() + _bare_returns(bench, bench.portfolios[name], days[0])
+
+        title = f"{FEW} activities with recalculation, {what}"
+        found.append((title, "at most 4 x", _compare(rounds, ours, bare)))
+        found.append((f"{title}: beside insert, read, pyxirr and write", "", _compare(rounds, ours, both)))
+    return found
 
 
 def _measure_returns(bench: Bench, rounds: int) -> tuple[str, str, Compared]:
@@ -255,20 +283,24 @@ def _measure_returns(bench: Bench, rounds: int) -> tuple[str, str, Compared]:
     given = {"portfolioId": global_ids.encode("Portfolio", portfolio_id)}
     body = orjson.dumps({"query": RECALCULATE, "variables": {"input": given}})
     compared = _compare(rounds, lambda: bench.post(body), lambda: _bare_returns(bench, portfolio_id))
-    return f"recalculation of {HOLDINGS} holdings x {MONTHS} months", "3 x", compared
+    return f"recalculation of {HOLDINGS} holdings x {MONTHS} months", "at most 3 x", compared
 
 
-def _bare_returns(bench: Bench, portfolio_id: int) -> float:
+def _bare_returns(bench: Bench, portfolio_id: int, since: date = date.min) -> float:
     """The one read, pyxirr for each return, and the one write, with nothing around them."""
 
     async def work(connection: asyncpg.Connection) -> None:
         money_in, switches = recalculation._MONEY_IN, recalculation._SWITCHES
-        found = await connection.fetch(recalculation._READ, bench.organization_id, portfolio_id, [], money_in, switches)
+        given: tuple[Any, ...] = (bench.organization_id, portfolio_id, [], money_in, switches, since)
+        found = await connection.fetch(recalculation._READ, *given)
         owners, days, rates, methods = [], [], [], []
         for row in found:
             flows = sorted(zip(row["days"], row["cents"], strict=True))
             flow_days, cents = [day for day, _ in flows], [amount for _, amount in flows]
-            for count, (day, value) in enumerate(zip(row["valued_on"], row["value_cents"], strict=True), start=1):
+            for day, value in zip(row["valued_on"], row["value_cents"], strict=True):
+                if day < since:
+                    continue
+                count = bisect_right(flow_days, day)
                 for method in (IrrMethod.XIRR, IrrMethod.MONTHLY_NOMINAL):
                     amounts = [*cents[:count], value]
                     if method is IrrMethod.XIRR:
@@ -331,7 +363,7 @@ def _render(rows: Sequence[tuple[str, str, Compared]], clients: str, postgresql:
             f"{statistics.median(one.ours) * 1000:.1f} ms",
             f"{statistics.median(one.bare) * 1000:.1f} ms",
             f"{one.ratio:.2f} x",
-            f"at most {goal}",
+            goal,
         ]
         for name, goal, one in rows
     ]
@@ -346,7 +378,8 @@ def _render(rows: Sequence[tuple[str, str, Compared]], clients: str, postgresql:
                 clients,
                 f"A bulk comes to {rate:,.0f} rows/s. Bare is an INSERT from unnest of the same rows, and for returns "
                 "one read, pyxirr for each holding, day and method, and one write: in a transaction, with the server's "
-                "own login and row-level security.",
+                "own login and row-level security. What is recalculated is written in a transaction of its own, for "
+                "the activities are not to be lost with it: 14 statements and two commits beside three and one.",
             ]
         )
         + "\n"

@@ -38,7 +38,7 @@ def test_files_go_in_once_and_come_out_the_same(run: Run, tmp_path: Path, databa
     activities, valuations = prepare(run, tmp_path, "gamma", "delta")
     assert run("import", "activities", activities, *place("gamma"), "--dry-run").output == "Would add 3 activities.\n"
     assert run("import", "activities", activities, *place("gamma")) == Outcome(
-        0, "Added 3 activities.\nThe returns of 2 holdings are computed.\n", "3 rows read\n3 rows\n"
+        0, "Added 3 activities.\nThe returns of 2 holdings are current.\n", "3 rows read\n3 rows\n"
     )
     again = run("import", "activities", activities, *place("gamma"))
     assert again.output.startswith("Nothing was added: the file had been imported before.\n")

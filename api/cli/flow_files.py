@@ -154,7 +154,7 @@ def _tell(recalculated: Sequence[Recalculation]) -> None:
     """What became of the stored returns."""
     behind = [one for one in recalculated if one.status is not RecalculationStatus.OK]
     if recalculated and not behind:
-        typer.echo(f"The returns of {len(recalculated)} holdings are computed.")
+        typer.echo(f"The returns of {len(recalculated)} holdings are current.")
     for one in behind:
         holding_id = global_ids.encode("Holding", one.holding_id)
         typer.echo(f"The returns of holding {holding_id} are {one.status}: {one.reason}", err=True)

@@ -8,6 +8,7 @@
         companies: Connection[PortfolioCompany] = connection("Its companies.", tables.PortfolioCompany, by="fund_id")
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from typing import Any, Optional, TypeVar
@@ -146,18 +147,20 @@ def batch(
     *,
     make: Callable[[Any, dict[str, Any]], Any],
     arguments: list[StrawberryArgument] | None = None,
+    is_slow: bool = False,
 ) -> Any:
     """A field answered from other rows that belong to the row, for all parents at once.
 
-    ``make`` turns what ``select`` answers and the arguments into what the field shows. An argument ``as_of`` is today
-    unless given.
+    ``make`` turns what ``select`` answers and the arguments into what the field shows, in a thread where it is slow. An
+    argument ``as_of`` is today unless given.
     """
-    names = {to_camel_case(declared.python_name): declared.python_name for declared in arguments or ()}
-    read = BatchRead(select, make, names)
+    names = {one.graphql_name or to_camel_case(one.python_name): one.python_name for one in arguments or ()}
+    read = BatchRead(select, make, names, is_slow)
 
     async def resolve(_field: ReadField, source: Any, info: Info, given: dict[str, Any]) -> Any:
         answered = read.arguments(given, info.context.today)
-        return make(await info.context.loaders.batch(read, source.row["id"], answered), answered)
+        found = await info.context.loaders.batch(read, source.row["id"], answered)
+        return await asyncio.to_thread(make, found, answered) if is_slow else make(found, answered)
 
     return ReadField.declare(read, resolve, description, arguments or [])
 

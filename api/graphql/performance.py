@@ -7,12 +7,15 @@ from enum import Enum
 from typing import Any
 
 import strawberry
+from strawberry.types.arguments import StrawberryArgument
 
 from api.domain.money import Cents, ratio_or_none
 from api.domain.performance import Totals
-from api.graphql.declare import argument, attribute_edge
+from api.errors import BadUserInput
+from api.graphql.declare import argument, attribute_edge, batch
 from api.graphql.funds import Fund
-from api.reads.totals import ExposureGroup
+from api.reads.declarations import BatchSelect
+from api.reads.totals import SERIES_MAX, ExposureGroup
 
 
 @strawberry.enum(description="How distributions that may be recalled count.")
@@ -31,6 +34,15 @@ class ExposureDimension(Enum):
     VINTAGE_YEAR = strawberry.enum_value("VINTAGE_YEAR", description="The funds' vintage year.")
     GENERAL_PARTNER = strawberry.enum_value("GENERAL_PARTNER", description="Who manages the funds.")
     FUND = strawberry.enum_value("FUND", description="The single fund.")
+
+
+@strawberry.enum(description="At whose ends a series has its days.")
+class SeriesInterval(Enum):
+    """At whose ends a series has its days."""
+
+    MONTH = strawberry.enum_value("MONTH", description="The last days of months.")
+    QUARTER = strawberry.enum_value("QUARTER", description="The last days of March, June, September and December.")
+    YEAR = strawberry.enum_value("YEAR", description="The last days of years.")
 
 
 @strawberry.type(
@@ -93,6 +105,30 @@ def performance(totals: Totals, given: dict[str, Any]) -> PerformanceTotals:
     )
 
 
+def totals_series(description: str, select: BatchSelect, *arguments: StrawberryArgument) -> Any:
+    """The field that shows totals on the last days of intervals, earliest first."""
+    return batch(
+        f"{description} At most {SERIES_MAX}.",
+        select,
+        make=_series,
+        arguments=[
+            argument("from_", date, "The first day that may be in it.", graphql_name="from"),
+            argument("to", date, "The last day that may be in it."),
+            argument("interval", SeriesInterval, "At whose ends it has its days.", SeriesInterval.QUARTER),
+            *arguments,
+        ],
+    )
+
+
+def _series(found: list[tuple[date, Totals]], given: dict[str, Any]) -> list[PerformanceTotals]:
+    """Raises BadUserInput for days that are no range, or too many."""
+    if given["from_"] > given["to"]:
+        raise BadUserInput(f"from, to: {given['from_']} is after {given['to']}.")
+    if len(found) > SERIES_MAX:
+        raise BadUserInput(f"from, to: more than {SERIES_MAX} days; ask for fewer, or a longer interval.")
+    return [performance(totals, given | {"as_of": day}) for day, totals in found]
+
+
 def exposures(groups: list[ExposureGroup], given: dict[str, Any]) -> list[Exposure]:
     """The groups of a portfolio, with their shares of its NAV."""
     nav = sum(group.totals.nav_cents or 0 for group in groups)
@@ -108,4 +144,11 @@ def exposures(groups: list[ExposureGroup], given: dict[str, Any]) -> list[Exposu
     ]
 
 
+RECALLABLE = argument(
+    "recallable",
+    RecallableMethod,
+    "How recallable distributions count. Statements do not tell them apart: totals that rest on one are the same "
+    "either way.",
+    RecallableMethod.NETTED,
+)
 AS_OF = argument("as_of", date | None, "The date; today (UTC) unless given.")

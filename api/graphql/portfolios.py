@@ -26,13 +26,15 @@ from api.graphql.funds import Fund
 from api.graphql.nodes import Node
 from api.graphql.performance import (
     AS_OF,
+    RECALLABLE,
     Exposure,
     ExposureDimension,
     PerformanceTotals,
-    RecallableMethod,
     exposures,
     performance,
+    totals_series,
 )
+from api.graphql.pme import PmeResult, holding_pme
 from api.graphql.returns import (
     HoldingIrr,
     HoldingValuation,
@@ -41,10 +43,11 @@ from api.graphql.returns import (
     IrrResult,
     PortfolioIrr,
     holding_irr,
+    portfolio_irr,
 )
 from api.graphql.scalars import BigInt, CurrencyCode
 from api.reads.declarations import Record
-from api.reads.totals import EXPOSURES, HOLDING_TOTALS, PORTFOLIO_TOTALS
+from api.reads.totals import EXPOSURES, HOLDING_SERIES, HOLDING_TOTALS, PORTFOLIO_SERIES, PORTFOLIO_TOTALS
 
 
 @strawberry.enum(description="Whether a holding is still held.")
@@ -130,6 +133,7 @@ class Holding(Node):
         default_order=("as_of", True),
     )
     irr: IrrResult = holding_irr()
+    pme: PmeResult = holding_pme()
     first_stale_on: date | None = column(
         "The first day whose stored returns wait to be computed anew; null where none does.",
         "returns_stale_from",
@@ -146,16 +150,10 @@ class Holding(Node):
         "Its totals on a date.",
         HOLDING_TOTALS,
         make=performance,
-        arguments=[
-            AS_OF,
-            argument(
-                "recallable",
-                RecallableMethod,
-                "How recallable distributions count. Statements do not tell them apart: totals that rest on one are "
-                "the same either way.",
-                RecallableMethod.NETTED,
-            ),
-        ],
+        arguments=[AS_OF, RECALLABLE],
+    )
+    totals_series: list[PerformanceTotals] = totals_series(
+        "Its totals on the last days of months, quarters or years, earliest first.", HOLDING_SERIES, RECALLABLE
     )
     version: BigInt = column("The version, for optimistic locking.")
     created_at: datetime = column("When it was created.")
@@ -210,11 +208,15 @@ class Portfolio(Node):
         filter=IrrFilter,
         default_order=("as_of", True),
     )
+    irr: IrrResult = portfolio_irr()
     totals: PerformanceTotals = batch(
         "Its totals on a date: the sum of its holdings'.",
         PORTFOLIO_TOTALS,
         make=performance,
         arguments=[AS_OF],
+    )
+    totals_series: list[PerformanceTotals] = totals_series(
+        "Its totals on the last days of months, quarters or years, earliest first.", PORTFOLIO_SERIES
     )
     exposure: list[Exposure] = batch(
         "Its holdings grouped by something that their funds have in common, largest NAV first.",

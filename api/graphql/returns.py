@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
+from strawberry.types.arguments import StrawberryArgument
 
 from api import tables
 from api.domain.irr import IrrMethod
@@ -15,7 +16,7 @@ from api.graphql.enums import describe
 from api.graphql.filters import any_of, at_least, at_most
 from api.graphql.nodes import Node
 from api.graphql.scalars import BigInt
-from api.reads.returns import HOLDING_IRR, FoundReturn
+from api.reads.returns import HOLDING_IRR, PORTFOLIO_IRR, FoundPortfolioReturn, FoundReturn
 
 if TYPE_CHECKING:
     from api.graphql.portfolios import Holding, Portfolio
@@ -51,7 +52,7 @@ class IrrResult:
     )
 
 
-def _irr_result(found: FoundReturn, given: dict[str, Any]) -> IrrResult:
+def _irr_result(found: FoundReturn | FoundPortfolioReturn, given: dict[str, Any]) -> IrrResult:
     method = IrrMethod[given["method"]]
     irr, as_of = found.on(given["as_of"], method)
     return IrrResult(value=irr.value, reason=irr.reason and irr.reason.value, method=method, as_of=as_of)
@@ -63,11 +64,26 @@ def holding_irr() -> Any:
         "Its return as of a date, from its last valuation on or before the date and its activities until then.",
         HOLDING_IRR,
         make=_irr_result,
-        arguments=[
-            argument("as_of", date | None, "The date; today (UTC) unless given."),
-            argument("method", GraphQLIrrMethod, "How to compute it.", IrrMethod.XIRR),
-        ],
+        arguments=_irr_arguments(),
     )
+
+
+def portfolio_irr() -> Any:
+    """The field of a portfolio that shows its return as of a date."""
+    return batch(
+        "Its return as of a date, from the last day on or before the date on which all that it then held is valued, "
+        "and the activities until that day. Fund switches within it are none; nothing reports it.",
+        PORTFOLIO_IRR,
+        make=_irr_result,
+        arguments=_irr_arguments(),
+    )
+
+
+def _irr_arguments() -> list[StrawberryArgument]:
+    return [
+        argument("as_of", date | None, "The date; today (UTC) unless given."),
+        argument("method", GraphQLIrrMethod, "How to compute it.", IrrMethod.XIRR),
+    ]
 
 
 @entity(tables.HoldingValuation, "What a holding is worth at the end of a day.")

@@ -80,6 +80,8 @@ class TransientExecutor(IncrementalExecutor):
         """The list's items; where nothing but leaves is asked of them, all at once."""
         if type(items) is list and items and position is None:
             shape = shape_of(item_type, details, self.collect_subfields)
+            if shape is not None and not shape.fits(items, info):
+                shape = None
             if shape is not None and shape.edges:
                 return self._complete_with_edges(shape, item_type, details, info, path, items)
             if shape is not None:

@@ -16,6 +16,7 @@ from graphql import (
 )
 
 from api.reads.pages import NODES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from api.reads.totals import SERIES_MAX
 
 LIST_SIZE = 20
 """How many objects a list is taken to hold whose size no argument says."""
@@ -33,7 +34,9 @@ LIST_SIZES = {
     ("Fund", "reserveRanking"): LIST_SIZE,
     ("FundMetrics", "weights"): 1_000,
     ("Organization", "businessRuleChanges"): LIST_SIZE,
+    ("Holding", "totalsSeries"): SERIES_MAX,
     ("Portfolio", "exposure"): 100,
+    ("Portfolio", "totalsSeries"): SERIES_MAX,
     ("CreateHoldingActivitiesPayload", "recalculations"): 100,
     ("DeleteHoldingActivityPayload", "recalculations"): 1,
     ("DeleteHoldingValuationPayload", "recalculations"): 1,

@@ -14,6 +14,7 @@ from graphql import (
     GraphQLField,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLResolveInfo,
     get_nullable_type,
     is_leaf_type,
     is_non_null_type,
@@ -58,14 +59,20 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is asked of each object of a list, in the order of the answer."""
+    """What is asked of each object of a list, which is of one type, in the order of the answer."""
 
+    type: GraphQLObjectType
     fields: Sequence[Part | Edge]
 
     @property
     def edges(self) -> list[Edge]:
         """The fields that need rows."""
         return [one for one in self.fields if isinstance(one, Edge)]
+
+    def fits(self, items: Sequence[Any], info: GraphQLResolveInfo[Any]) -> bool:
+        """Whether the objects are of the type, which is told by their classes."""
+        is_type_of = self.type.is_type_of
+        return is_type_of is None or all(is_type_of(one, info) for one in {type(one): one for one in items}.values())
 
     def show(self, items: Sequence[Any], rows: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
         """The objects as they are answered; ``rows`` by id, for each edge. Raises whatever is wrong with a value."""
@@ -77,7 +84,7 @@ class Shape:
 def shape_of(item_type: GraphQLOutputType, details: FieldDetailsList, collect: Collect) -> Shape | None:
     """The shape of a list's objects; None where the executor has to answer."""
     object_type = get_nullable_type(item_type)
-    if not is_object_type(object_type) or object_type.is_type_of is not None:
+    if not is_object_type(object_type):
         return None
     found = _asked_fields(object_type, details, collect)
     if found is None:
@@ -88,7 +95,7 @@ def shape_of(item_type: GraphQLOutputType, details: FieldDetailsList, collect: C
         if one is None:
             return None
         fields.append(one)
-    return Shape(fields)
+    return Shape(object_type, fields)
 
 
 def _asked_fields(

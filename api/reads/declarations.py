@@ -116,12 +116,13 @@ class BatchRead:
     """A field answered from other rows, for all parents with one statement.
 
     ``make`` turns what ``select`` answers and the arguments into what the field shows; ``argument_names`` are Python's
-    by GraphQL's.
+    by GraphQL's. ``is_slow``: it may take long enough to hold up others, and so is made in a thread, by the resolvers.
     """
 
     select: BatchSelect
     make: Callable[[Any, dict[str, Any]], Any]
     argument_names: Mapping[str, str]
+    is_slow: bool = False
 
     def arguments(self, given: Mapping[str, Any], today: date) -> dict[str, Any]:
         """The arguments by their Python names, enums by name; ``as_of`` is today unless given."""

@@ -1,12 +1,13 @@
-"""A holding's return as of a date: the stored one where it is not stale, else what it is to be computed from."""
+"""Returns as of a date: the stored one where it is not stale, else what it is to be computed from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from api.domain.activities import SIGNS
+from api.domain.activities import FUND_SWITCHES, SIGNS
 from api.domain.irr import Irr, IrrMethod, IrrReason, Valuation, flows_of, irr
+from api.domain.returns import Flow, Position, portfolio_valuations
 from api.reads.declarations import BatchSelect
 
 _MONEY_IN = ", ".join(f"'{kind}'" for kind, sign in SIGNS.items() if sign < 0)
@@ -36,6 +37,42 @@ FROM holding_statements AS statement
 WHERE statement.organization_id = {organization} AND statement.holding_id = {key} AND statement.as_of <= {as_of}
   AND statement.reported_irr IS NOT NULL
 ORDER BY statement.as_of DESC LIMIT 1
+"""
+
+_SWITCHES = ", ".join(f"'{kind}'" for kind in sorted(FUND_SWITCHES))
+
+# The stored return, where nothing that it rests on is stale; else all flows and valuations of the holdings, later ones
+# too: they tell until when a holding that is closed was held.
+_OF_PORTFOLIO = """
+WITH stored AS MATERIALIZED (
+  SELECT as_of, value, reason FROM portfolio_irr_values AS stored
+  WHERE stored.organization_id = {{organization}} AND stored.portfolio_id = {{key}} AND stored.method = '{method}'
+    AND stored.as_of <= {{as_of}} AND NOT EXISTS (
+      SELECT FROM portfolio_funds AS holding WHERE holding.organization_id = {{organization}}
+        AND holding.portfolio_id = {{key}} AND holding.returns_stale_from <= {{as_of}})
+  ORDER BY stored.as_of DESC LIMIT 1
+)
+SELECT ROW(as_of, value, reason, NULL::bigint, NULL::boolean, NULL::text, NULL::date, NULL::bigint) FROM stored
+UNION ALL
+SELECT ROW(NULL::date, NULL::numeric, NULL::text, holding.id, holding.status = 'ACTIVE', dated.kind, dated.day,
+  dated.cents)
+FROM portfolio_funds AS holding
+LEFT JOIN LATERAL (
+  SELECT CASE WHEN activity_type IN ({switches}) THEN 'SWITCH' ELSE 'FLOW' END AS kind, occurred_on AS day,
+    CASE WHEN activity_type IN ({money_in}) THEN -amount_cents ELSE amount_cents END AS cents
+  FROM holding_activity_log AS activity
+  WHERE activity.organization_id = {{organization}} AND activity.holding_id = holding.id
+  UNION ALL
+  SELECT 'VALUATION', valued_on, value_cents FROM portfolio_fund_valuations AS valuation
+  WHERE valuation.organization_id = {{organization}} AND valuation.holding_id = holding.id
+) AS dated ON true
+WHERE holding.organization_id = {{organization}} AND holding.portfolio_id = {{key}} AND NOT EXISTS (SELECT FROM stored)
+"""
+
+# No row, but all the parameters.
+_NOTHING = """
+SELECT ROW(portfolio.id) FROM portfolios AS portfolio
+WHERE portfolio.organization_id = {organization} AND portfolio.id = {key} AND {as_of} IS NULL
 """
 
 
@@ -74,3 +111,52 @@ def _found(rows: Sequence[Sequence[Any]]) -> FoundReturn:
 
 HOLDING_IRR = BatchSelect(_sql, _found, {"as_of": "date"})
 """What there is of a holding's return as of a date, by a method."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPortfolioReturn:
+    """What there is of a portfolio's return: it and its day, or else the positions that it is to be computed from."""
+
+    stored: Irr | None
+    stored_on: date | None
+    positions: Sequence[Position]
+
+    def on(self, as_of: date, method: IrrMethod) -> tuple[Irr, date]:
+        """The return as of a day, and the day to which it is measured: the last on which all was valued, if any."""
+        if method is IrrMethod.REPORTED:
+            return Irr(None, IrrReason.NOT_REPORTED), as_of
+        if self.stored is not None:
+            return self.stored, self.stored_on or as_of
+        flows = flows_of((flow.day, flow.cents) for one in self.positions for flow in one.flows if not flow.is_switch)
+        valuations = [one for one in portfolio_valuations(self.positions, date.min) if one.valued_on <= as_of]
+        last = valuations[-1] if valuations else None
+        return irr(flows, last, as_of, method), last.valued_on if last else as_of
+
+
+def _portfolio_sql(arguments: Mapping[str, Any]) -> str:
+    method = IrrMethod[arguments["method"]]
+    if method is IrrMethod.REPORTED:
+        return _NOTHING
+    return _OF_PORTFOLIO.format(method=method.value, money_in=_MONEY_IN, switches=_SWITCHES)
+
+
+def _portfolio_found(rows: Sequence[Sequence[Any]]) -> FoundPortfolioReturn:
+    if rows and rows[0][0] is not None:
+        stored_on, value, reason = rows[0][:3]
+        return FoundPortfolioReturn(Irr(value, reason and IrrReason(reason)), stored_on, ())
+    positions: dict[int, tuple[bool, list[Flow], list[Valuation]]] = {}
+    for _, _, _, holding_id, is_active, kind, day, cents in rows:
+        _, flows, valuations = positions.setdefault(holding_id, (is_active, [], []))
+        if kind == "VALUATION":
+            valuations.append(Valuation(day, cents))
+        elif kind is not None:
+            flows.append(Flow(day, cents, kind == "SWITCH"))
+    return FoundPortfolioReturn(
+        None,
+        None,
+        [Position(one, is_active, flows, sorted(valued)) for one, (is_active, flows, valued) in positions.items()],
+    )
+
+
+PORTFOLIO_IRR = BatchSelect(_portfolio_sql, _portfolio_found, {"as_of": "date"})
+"""What there is of a portfolio's return as of a date, by a method."""

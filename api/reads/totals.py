@@ -5,6 +5,7 @@ Each holding counts by its flows and last valuation until then, or by its latest
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from api.domain.activities import DISTRIBUTED, PAID_IN
@@ -111,6 +112,43 @@ HOLDING_TOTALS = _totals_by("holding.id")
 
 PORTFOLIO_TOTALS = _totals_by("holding.portfolio_id")
 """The totals of a portfolio as of a date."""
+
+SERIES_MAX = 120
+"""How many days a series may have: ten years of months."""
+INTERVALS = {"MONTH": "1 month", "QUARTER": "3 months", "YEAR": "1 year"}
+"""At whose ends a series has its days, and the SQL of their lengths."""
+
+
+def _series_by(column: str) -> BatchSelect:
+    def sql(arguments: Mapping[str, Any]) -> str:
+        unit, length = arguments["interval"].lower(), INTERVALS[arguments["interval"]]
+        # One more than is allowed, to be told from it.
+        return f"""
+        SELECT ROW(point.day, total.*) FROM (
+          SELECT (start + interval '{length}')::date - 1 AS day FROM generate_series(
+            date_trunc('{unit}', {{from_}}::timestamp), {{to}}::timestamp, interval '{length}') AS start
+          WHERE (start + interval '{length}')::date - 1 BETWEEN {{from_}} AND {{to}}
+          ORDER BY start LIMIT {SERIES_MAX + 1}
+        ) AS point
+        CROSS JOIN LATERAL (
+          SELECT {_SUMS} {_HOLDINGS.replace("{as_of}", "point.day")}
+          WHERE holding.organization_id = {{organization}} AND {column} = {{key}}
+        ) AS total
+        ORDER BY point.day
+        """
+
+    return BatchSelect(sql, _series, {"from_": "date", "to": "date"})
+
+
+def _series(rows: Sequence[Sequence[Any]]) -> list[tuple[date, Totals]]:
+    return [(day, _totals([sums])) for day, *sums in rows]
+
+
+HOLDING_SERIES = _series_by("holding.id")
+"""The totals of a holding on the last days of intervals."""
+
+PORTFOLIO_SERIES = _series_by("holding.portfolio_id")
+"""The totals of a portfolio on the last days of intervals."""
 
 EXPOSURES = BatchSelect(_exposure_sql, _exposure, {"as_of": "date"})
 """A portfolio's holdings grouped by a dimension of their funds, largest NAV first."""

@@ -67,25 +67,33 @@ class _Overtaken(Exception):
 
 
 _READ = """
+WITH due AS (
+  SELECT portfolio_id, least(min(returns_stale_from), $6::date) AS since FROM portfolio_funds
+  WHERE organization_id = $1 AND (portfolio_id = $2 OR portfolio_id IN (
+    SELECT portfolio_id FROM portfolio_funds WHERE organization_id = $1 AND id = ANY ($3)))
+  GROUP BY portfolio_id
+)
 SELECT holding.id, holding.portfolio_id, holding.status, holding.flows_version, holding.returns_stale_from,
   flow.days, flow.cents, flow.switches, valuation.days AS valued_on, valuation.cents AS value_cents
-FROM portfolio_funds AS holding
+FROM due
+JOIN portfolio_funds AS holding ON holding.organization_id = $1 AND holding.portfolio_id = due.portfolio_id
 CROSS JOIN LATERAL (
   SELECT array_agg(occurred_on) AS days,
     array_agg(CASE WHEN activity_type = ANY ($4) THEN -amount_cents ELSE amount_cents END) AS cents,
     array_agg(activity_type = ANY ($5)) AS switches
   FROM holding_activity_log AS activity
-  WHERE activity.organization_id = $1 AND activity.holding_id = holding.id
+  WHERE activity.organization_id = $1 AND activity.holding_id = holding.id AND EXISTS (
+    SELECT FROM portfolio_fund_valuations AS valued WHERE valued.organization_id = $1
+      AND valued.portfolio_id = holding.portfolio_id AND valued.valued_on >= due.since)
 ) AS flow
 CROSS JOIN LATERAL (
   SELECT array_agg(valued_on ORDER BY valued_on) AS days, array_agg(value_cents ORDER BY valued_on) AS cents
   FROM portfolio_fund_valuations AS valuation
   WHERE valuation.organization_id = $1 AND valuation.holding_id = holding.id
 ) AS valuation
-WHERE holding.organization_id = $1 AND (holding.portfolio_id = $2 OR holding.portfolio_id IN (
-  SELECT portfolio_id FROM portfolio_funds WHERE organization_id = $1 AND id = ANY ($3)))
 ORDER BY holding.id
 """
+"""Flows are left out where nothing is valued since, for then no return follows from them."""
 
 
 def _replace(table: str, owner: str, first: int) -> str:
@@ -189,7 +197,7 @@ async def _read(
     since: date | None,
 ) -> _Reading:
     """All flows and valuations of the portfolios, in one statement."""
-    arguments = (organization_id, portfolio_id, list(holding_ids), _MONEY_IN, _SWITCHES)
+    arguments = (organization_id, portfolio_id, list(holding_ids), _MONEY_IN, _SWITCHES, since)
     found = await writer.database.reads.fetch_for(organization_id, _READ, arguments)
     portfolios: dict[int, list[Position]] = {}
     stale: dict[int, date] = {}

@@ -31,7 +31,7 @@ PENDING_ALLOCATION = "DealAllocation.pending"
 """The name by which the latest allocation that waits for approval is known, beside the latest of all."""
 BY_AGE = Order()
 SELECTION_DEPTH = 4
-ARGUMENTS = {"asOf": '"2024-12-31"', "by": "FUND"}
+ARGUMENTS = {"asOf": '"2024-12-31"', "benchmark": '"A"', "by": "FUND", "from": '"2024-01-01"', "to": '"2024-12-31"'}
 """What is passed to fields within a selection, by the argument's name; a required argument must be here."""
 
 

@@ -59,11 +59,34 @@ def test_microsofts_example_of_xirr() -> None:
     assert abs(found.value - Decimal("0.373362535")) < Decimal("1e-8")
 
 
-def test_spreadsheet_example_of_yearly_flows() -> None:
-    """Wikipedia's example of a fund beside an index: =IRR(-100, -50, 60, 100, 20) is printed as 7.77 %."""
-    found = alone(of_years(-100, -50, 60, 100, 20))
+@pytest.mark.parametrize(
+    ("cents", "printed"),
+    [
+        # Wikipedia's example of a fund beside an index.
+        ([-100, -50, 60, 100, 20], "0.0777"),
+        # Excel's example of IRR, as the manual of Cellworks prints it.
+        ([-70000, 12000, 15000, 18000, 21000, 26000], "0.0866"),
+        # The user guide of GreyTrout's SS.
+        ([-700, 750, 900, 600, 850], "1.0462142"),
+    ],
+)
+def test_spreadsheet_examples_of_yearly_flows(cents: list[int], printed: str) -> None:
+    found = alone(of_years(*cents))
     assert found.value is not None
-    assert round(found.value, 4) == Decimal("0.0777")
+    assert round(found.value, len(printed) - 2) == Decimal(printed)
+
+
+def test_spreadsheet_example_that_has_a_second_rate() -> None:
+    """The same guide prints -0.32606171, which is one of two."""
+    assert alone(of_years(-80, 90, 67, 72, -90)).reason is IrrReason.MULTIPLE_ROOTS
+
+
+def test_openoffices_example_of_xirr() -> None:
+    """Its wiki prints 0.124."""
+    flows = [(date(2008, 2, 5), -2750), (date(2008, 7, 5), 1000), (date(2009, 1, 5), 2000)]
+    found = alone(flows_of(flows))
+    assert found.value is not None
+    assert round(found.value, 3) == Decimal("0.124")
 
 
 @pytest.mark.parametrize(

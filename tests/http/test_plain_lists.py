@@ -1,13 +1,16 @@
 """Lists that the executor is spared are answered as it would answer them."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from api.domain.reallocation import Delta
 from api.http import executor
+from api.http.plain_lists import Shape
 from tests.server import RunningServer
 from tests.services.fund_client import Fund, proposal
+from tests.services.test_activities import flow, hold
 
 ASKED = """
 mutation ($input: PreviewReallocationInput!, $no: Boolean = false) {
@@ -52,6 +55,36 @@ async def test_fault_within_a_plain_list_is_told_in_its_place(fund: Fund, monkey
     values = {"fundId": fund.fund_id, "expectedVersion": 3, "proposals": [proposal(fund.a, 1500)]}
     answer = await fund.server.execute(ASKED, {"input": values})
     assert answer.body["errors"][0]["path"] == ["previewReallocation", "preview", "deltas", 1, "deltaRatio"]
+
+
+RECORD = """
+mutation ($input: CreateHoldingActivitiesInput!) { createHoldingActivities(input: $input) {
+  activities { id amountCents on: occurredOn note activityType isRecallable version } userErrors { code } } }
+"""
+
+
+async def test_nodes_in_a_list_are_the_executors(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They could be of several types, so their classes are looked at."""
+    holding_id = await hold(server)
+    rows = [flow(holding_id, "2024-01-31", 1 + number, note=f"Row {number}") for number in range(3)]
+    given = {"input": {"activities": [*rows, flow(holding_id, "2024-01-31", 9)], "idempotencyKey": "key"}}
+    shown: list[Shape] = []
+    show = Shape.show
+
+    def noted(shape: Shape, items: Any, rows: Any) -> Any:
+        shown.append(shape)
+        return show(shape, items, rows)
+
+    monkeypatch.setattr(Shape, "show", noted)
+    answered = (await server.execute(RECORD, given)).data
+    assert len(shown) == 1
+    monkeypatch.setattr(Shape, "fits", lambda *_: False)
+    slow = (await server.execute(RECORD, given)).data
+    assert repr(answered) == repr(slow)
+    assert [one["note"] for one in answered["createHoldingActivities"]["activities"]] == [
+        *("Row 0", "Row 1", "Row 2"),
+        None,
+    ]
 
 
 TWICE = """

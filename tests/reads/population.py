@@ -182,7 +182,7 @@ async def _ask_again(command: Command) -> int:
 
 async def _return(writer: Writer, principal: Principal) -> None:
     """Prices of benchmarks, and the returns of one holding in two; the others' are stale."""
-    prices = [NewPrice(name, date(2024, 1, 1 + day), Decimal("100.25") + day) for name in "AÜ" for day in range(3)]
+    prices = [NewPrice(name, date(2023, 1, 1 + day), Decimal("100.25") + day) for name in "AÜ" for day in range(3)]
     await writer.run(
         principal,
         "recordBenchmarkPrices",

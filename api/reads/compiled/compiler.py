@@ -128,7 +128,7 @@ class Compiler:
                 return self._to_one(ENTITIES[target], f"{alias}.{column}", layout, definition, field_nodes)
             case reads.ConnectionRead() as read:
                 return self._nested(read, alias, layout, definition, field_nodes)
-            case reads.BatchRead() as read:
+            case reads.BatchRead(is_slow=False) as read:
                 arguments = Arguments(definition, field_nodes[0])
                 return self._batch(read, arguments, alias, layout, self.plain.shape(definition.type, field_nodes))
             case reads.KeptRead() as read:

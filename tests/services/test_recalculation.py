@@ -1,0 +1,94 @@
+"""Returns that could not be computed, or were overtaken: nothing is lost, and the next computation mends it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from api.domain.returns import compute
+from api.services import recalculation
+from tests.contracts.two_organizations import call
+from tests.server import RunningServer
+from tests.services.test_activities import count, flow, hold, irr, stored, value
+
+CREATE = """mutation ($input: CreateHoldingActivitiesInput!) { createHoldingActivities(input: $input) {
+  acceptedCount recalculations { status fromOn reason holding { firstStaleOn } } userErrors { code } } }"""
+
+
+async def create(server: RunningServer, holding_id: str, day: str, **more: Any) -> Any:
+    """Stores one cash flow, and what became of the returns of its holding."""
+    answer = await server.execute(CREATE, {"input": {"activities": [flow(holding_id, day, 1_000)], **more}})
+    made = answer.data["createHoldingActivities"]
+    assert (made["acceptedCount"], made["userErrors"]) == (1, [])
+    return made["recalculations"][0]
+
+
+async def valued(server: RunningServer) -> str:
+    """A holding whose return on one day is stored."""
+    holding_id = await hold(server)
+    await call(server, "alpha", "recordHoldingValuations", valuations=[value(holding_id, "2021-01-01", 1_100)])
+    assert (await create(server, holding_id, "2020-01-01"))["status"] == "OK"
+    return holding_id
+
+
+async def test_fault_loses_no_activity_and_the_next_computation_mends_it(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holding_id = await valued(server)
+    before = await stored(server, holding_id)
+    with monkeypatch.context() as broken:
+        broken.setattr(recalculation, "compute", lambda *_: 1 / 0)
+        assert await create(server, holding_id, "2020-07-01") == {
+            "status": "FAILED",
+            "fromOn": "2020-07-01",
+            "reason": "The returns could not be computed; the log knows more.",
+            "holding": {"firstStaleOn": "2020-07-01"},
+        }
+    assert await count(server) == 2
+    # What is stored is what was there, what is shown is what the flows now come to.
+    assert await server.owner.fetchval("SELECT count(*) FROM portfolio_fund_irr_values") == 2
+    shown = (await irr(server, holding_id, "2021-01-01"))["value"]
+    await call(server, "alpha", "recalculateIrr", holdingId=holding_id)
+    after = await stored(server, holding_id)
+    assert (after["2021-01-01"], after == before) == (shown[:8], False)
+
+
+async def test_fault_of_the_database_is_told_likewise(server: RunningServer) -> None:
+    holding_id = await valued(server)
+    await server.owner.execute(
+        "ALTER TABLE portfolio_irr_values ADD CONSTRAINT broken CHECK (as_of < '1900-01-01') NOT VALID"
+    )
+    failed = await create(server, holding_id, "2020-07-01")
+    assert (failed["status"], failed["holding"]) == ("FAILED", {"firstStaleOn": "2020-07-01"})
+    # Neither table has a part of it.
+    found = await server.owner.fetch("SELECT DISTINCT value::text FROM portfolio_fund_irr_values WHERE method = 'XIRR'")
+    assert [row["value"][:6] for row in found] == ["0.0997"]
+    await server.owner.execute("ALTER TABLE portfolio_irr_values DROP CONSTRAINT broken")
+    assert (await create(server, holding_id, "2020-08-01"))["fromOn"] == "2020-07-01"
+    await stored(server, holding_id)
+
+
+async def test_returns_that_are_overtaken_each_time_are_stale(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holding_id = await valued(server)
+    loop = asyncio.get_running_loop()
+
+    def overtaken(*arguments: Any) -> Any:
+        # In the thread that computes: another client's flow is committed before this one's returns are.
+        writing = create(server, holding_id, "2020-03-01", recalculate=False)
+        asyncio.run_coroutine_threadsafe(writing, loop).result()
+        return compute(*arguments)
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(recalculation, "compute", overtaken)
+        assert await create(server, holding_id, "2020-07-01") == {
+            "status": "STALE",
+            "fromOn": "2020-03-01",
+            "reason": "The flows have changed meanwhile; recalculate again.",
+            "holding": {"firstStaleOn": "2020-03-01"},
+        }
+    assert await count(server) == 2 + recalculation.ATTEMPTS_MAX
+    mended = await create(server, holding_id, "2020-08-01")
+    assert (mended["status"], mended["fromOn"]) == ("OK", "2020-03-01")
+    await stored(server, holding_id)
