@@ -15,33 +15,40 @@ from api.reads.declarations import BatchSelect
 _PAID_IN = ", ".join(f"'{kind}'" for kind in sorted(PAID_IN))
 _DISTRIBUTED = ", ".join(f"'{kind}'" for kind in sorted(DISTRIBUTED))
 
+_FLOW_SUMS = f"""
+count(*) AS flow_count, coalesce(sum(amount_cents) FILTER (WHERE activity_type IN ({_PAID_IN})), 0) AS paid_in,
+coalesce(sum(amount_cents) FILTER (WHERE activity_type IN ({_DISTRIBUTED})), 0) AS distributed,
+coalesce(sum(amount_cents) FILTER (WHERE activity_type IN ({_DISTRIBUTED}) AND is_recallable), 0) AS recallable
+"""
+
 # A holding's figures are those of its flows if it has any by then, else those of its latest statement.
-_HOLDINGS = f"""
-FROM portfolio_funds AS holding
-LEFT JOIN LATERAL (
-  SELECT count(*) AS flow_count, coalesce(sum(amount_cents) FILTER (WHERE activity_type IN ({_PAID_IN})), 0) AS paid_in,
-    coalesce(sum(amount_cents) FILTER (WHERE activity_type IN ({_DISTRIBUTED})), 0) AS distributed,
-    coalesce(sum(amount_cents) FILTER (WHERE activity_type IN ({_DISTRIBUTED}) AND is_recallable), 0) AS recallable
-  FROM holding_activity_log AS activity
-  WHERE activity.organization_id = {{organization}} AND activity.holding_id = holding.id
-    AND activity.occurred_on <= {{as_of}}
-) AS activity ON true
+_FIGURE = """
 LEFT JOIN LATERAL (
   SELECT TRUE AS is_reported, holding.commitment_cents::numeric AS committed_cents, activity.paid_in AS paid_in_cents,
     activity.distributed AS distributed_cents, (
       SELECT value_cents FROM portfolio_fund_valuations AS valuation
-      WHERE valuation.organization_id = {{organization}} AND valuation.holding_id = holding.id
-        AND valuation.valued_on <= {{as_of}}
+      WHERE valuation.organization_id = {organization} AND valuation.holding_id = holding.id
+        AND valuation.valued_on <= {as_of}
       ORDER BY valuation.valued_on DESC LIMIT 1
     )::numeric AS nav_cents
   WHERE activity.flow_count > 0
   UNION ALL (
     SELECT TRUE, committed_cents, paid_in_cents, distributed_cents, nav_cents FROM holding_statements AS statement
-    WHERE activity.flow_count = 0 AND statement.organization_id = {{organization}}
-      AND statement.holding_id = holding.id AND statement.as_of <= {{as_of}}
+    WHERE activity.flow_count = 0 AND statement.organization_id = {organization}
+      AND statement.holding_id = holding.id AND statement.as_of <= {as_of}
     ORDER BY statement.as_of DESC LIMIT 1
   )
 ) AS figure ON true
+"""
+
+_HOLDINGS = f"""
+FROM portfolio_funds AS holding
+LEFT JOIN LATERAL (
+  SELECT {_FLOW_SUMS} FROM holding_activity_log AS activity
+  WHERE activity.organization_id = {{organization}} AND activity.holding_id = holding.id
+    AND activity.occurred_on <= {{as_of}}
+) AS activity ON true
+{_FIGURE}
 """
 
 _SUMS = """
@@ -119,25 +126,46 @@ INTERVALS = {"MONTH": "1 month", "QUARTER": "3 months", "YEAR": "1 year"}
 """At whose ends a series has its days, and the SQL of their lengths."""
 
 
-def _series_by(column: str) -> BatchSelect:
-    def sql(arguments: Mapping[str, Any]) -> str:
-        unit, length = arguments["interval"].lower(), INTERVALS[arguments["interval"]]
-        # One more than is allowed, to be told from it.
-        return f"""
-        SELECT ROW(point.day, total.*) FROM (
-          SELECT (start + interval '{length}')::date - 1 AS day FROM generate_series(
-            date_trunc('{unit}', {{from_}}::timestamp), {{to}}::timestamp, interval '{length}') AS start
-          WHERE (start + interval '{length}')::date - 1 BETWEEN {{from_}} AND {{to}}
-          ORDER BY start LIMIT {SERIES_MAX + 1}
-        ) AS point
-        CROSS JOIN LATERAL (
-          SELECT {_SUMS} {_HOLDINGS.replace("{as_of}", "point.day")}
-          WHERE holding.organization_id = {{organization}} AND {column} = {{key}}
-        ) AS total
-        ORDER BY point.day
-        """
+def _series_sql(column: str, interval: str) -> str:
+    """The totals on each last day: flows are summed once, by the interval that they are in, and then run up.
 
-    return BatchSelect(sql, _series, {"from_": "date", "to": "date"})
+    Those before the series are in its first one. There is one day more than is allowed, to be told from it.
+    """
+    unit, length, figure = interval.lower(), INTERVALS[interval], _FIGURE.replace("{as_of}", "point.day")
+    return f"""
+WITH point AS MATERIALIZED (
+  SELECT (start + interval '{length}')::date - 1 AS day FROM generate_series(
+    date_trunc('{unit}', {{from_}}::timestamp), {{to}}::timestamp, interval '{length}') AS start
+  WHERE (start + interval '{length}')::date - 1 BETWEEN {{from_}} AND {{to}}
+  ORDER BY start LIMIT {SERIES_MAX + 1}
+), held AS MATERIALIZED (
+  SELECT id FROM portfolio_funds AS holding
+  WHERE holding.organization_id = {{organization}} AND {column} = {{key}}
+), flow AS (
+  SELECT activity.holding_id, greatest((SELECT min(day) FROM point),
+    (date_trunc('{unit}', occurred_on::timestamp) + interval '{length}')::date - 1) AS day, {_FLOW_SUMS}
+  FROM holding_activity_log AS activity
+  WHERE activity.organization_id = {{organization}} AND activity.holding_id IN (SELECT id FROM held)
+    AND activity.occurred_on <= (SELECT max(day) FROM point)
+  GROUP BY 1, 2
+), running AS (
+  SELECT held.id, point.day, coalesce(sum(flow.flow_count) OVER until, 0) AS flow_count,
+    coalesce(sum(flow.paid_in) OVER until, 0) AS paid_in, coalesce(sum(flow.distributed) OVER until, 0) AS distributed,
+    coalesce(sum(flow.recallable) OVER until, 0) AS recallable
+  FROM held CROSS JOIN point LEFT JOIN flow ON flow.holding_id = held.id AND flow.day = point.day
+  WINDOW until AS (PARTITION BY held.id ORDER BY point.day)
+)
+SELECT ROW(point.day, {_SUMS}) FROM point
+LEFT JOIN (running AS activity JOIN portfolio_funds AS holding
+  ON holding.organization_id = {{organization}} AND holding.id = activity.id) ON activity.day = point.day
+{figure}
+GROUP BY point.day ORDER BY point.day
+"""
+
+
+def _series_by(column: str) -> BatchSelect:
+    types = {"from_": "date", "to": "date"}
+    return BatchSelect(lambda arguments: _series_sql(column, arguments["interval"]), _series, types)
 
 
 def _series(rows: Sequence[Sequence[Any]]) -> list[tuple[date, Totals]]:

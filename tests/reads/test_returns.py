@@ -10,6 +10,7 @@ import pytest
 from api.domain.pme import public_market_equivalent
 from api.reads import pme as equivalents
 from tests.contracts.two_organizations import call
+from tests.reads.population import populate
 from tests.server import RunningServer
 from tests.services.test_activities import create, flow, hold, value
 
@@ -190,6 +191,25 @@ async def test_series_shows_what_totals_show_on_each_of_its_days(server: Running
     for point in quarters:
         alone = await server.execute(query, {"id": portfolio_id, "on": point["asOf"]})
         assert alone.data["portfolio"]["totals"] == point
+
+
+@pytest.mark.parametrize("interval", ["MONTH", "QUARTER", "YEAR"])
+async def test_series_is_the_totals_of_each_day_by_flows_and_by_statements(
+    server: RunningServer, interval: str
+) -> None:
+    await populate(server)
+    figures = "{ asOf committedCents paidInCents distributedCents navCents unfundedCents reason }"
+    wanted = f'totalsSeries(from: "2022-11-30", to: "2025-01-30", interval: {interval}) {figures}'
+    query = "{ portfolios(first: 5) { nodes { %s holdings(first: 10) { nodes { %s } } } } }"
+    found = (await server.execute(query % (wanted, wanted))).data["portfolios"]["nodes"]
+    days = [one["asOf"] for one in found[0]["totalsSeries"]]
+    assert len(days) == {"MONTH": 26, "QUARTER": 9, "YEAR": 3}[interval]
+    alone = " ".join(f'd{place}: totals(asOf: "{day}") {figures}' for place, day in enumerate(days))
+    single = (await server.execute(query % (alone, alone))).data["portfolios"]["nodes"]
+    for series_of, totals_of in zip(found, single, strict=True):
+        holdings = zip(series_of["holdings"]["nodes"], totals_of.pop("holdings")["nodes"], strict=True)
+        for one, other in [(series_of, totals_of), *holdings]:
+            assert one["totalsSeries"] == list(other.values())
 
 
 async def test_series_has_its_bounds(server: RunningServer) -> None:

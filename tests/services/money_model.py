@@ -1,5 +1,6 @@
 """What becomes of committed money, in plain Python: slow, and as obvious as it can be."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -122,3 +123,20 @@ class ModelAllocation:
         if amount <= 0:
             return "INVALID_INPUT"
         return self.refusal() or ("LIMIT_EXCEEDED" if self.called + amount > self.amount else None)
+
+
+def fund_sums(allocations: Iterable[ModelAllocation], today: date) -> dict[str, int]:
+    """What a fund's allocations come to, as its metrics of today show it."""
+    committed = [one for one in allocations if not (one.is_pending or one.is_rejected)]
+    called = [call for one in committed for call in one.calls.values() if call.status != "SCHEDULED"]
+    late = [call for call in called if not call.is_defaulted and today > call.due_on + GRACE]
+    sums = {
+        "committedCents": sum(one.amount for one in committed),
+        "calledCents": sum(call.amount for call in called),
+        "paidCents": sum(call.paid for call in called),
+        "overdueCents": sum(call.amount - call.paid for call in late),
+        "distributedCents": sum(sum(one.distributions) for one in committed),
+    }
+    sums["uncalledCents"] = sums["committedCents"] - sums["calledCents"]
+    sums["unpaidCents"] = sums["calledCents"] - sums["paidCents"]
+    return sums

@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from api.services.deal_decisions import (
 )
 from tests.server import RunningServer, start_server
 from tests.services.calls import DAY, Calls
-from tests.services.money_model import ModelAllocation, ModelCall
+from tests.services.money_model import ModelAllocation, ModelCall, fund_sums
 
 RUNS = int(os.environ.get("TRANCHE_MONEY_RUNS", "30"))
 STEPS = 30
@@ -56,8 +57,14 @@ WHERE allocation.fund_id = $1 ORDER BY allocation.id, call.id
 """
 
 SHOWN = """
-query ($id: ID!) {
-  fund(id: $id) { allocations { nodes { id calledCents paidCents uncalledCents unpaidCents } } }
+query ($id: ID!, $asOf: Date) {
+  fund(id: $id) {
+    allocations { nodes { id calledCents paidCents uncalledCents unpaidCents } }
+    metrics(asOf: $asOf) {
+      committedCents calledCents paidCents uncalledCents unpaidCents overdueCents distributedCents
+      weights { weight }
+    }
+  }
 }
 """
 
@@ -249,14 +256,23 @@ class MoneyMachine(RuleBasedStateMachine):
             assert all(call.paid <= call.amount for call in one.calls.values())
 
     def teardown(self) -> None:
-        """What clients are shown of the fund in the end is what the model comes to."""
+        self.look()
+
+    @rule()
+    def look(self) -> None:
+        """What clients are shown of the fund is what the model comes to, and never what it came to before."""
         fund_id = global_ids.encode("Fund", self.fund_id)
-        answer, _ = self.world.do(self.world.server.execute(SHOWN, {"id": fund_id}))
+        answer, _ = self.world.do(self.world.server.execute(SHOWN, {"id": fund_id, "asOf": str(self.calls.today)}))
         shown = {node.pop("id"): node for node in answer.data["fund"]["allocations"]["nodes"]}
         assert shown == {
             global_ids.encode("DealAllocation", allocation_id): {name: str(cents) for name, cents in one.sums.items()}
             for allocation_id, one in self.model.items()
         }
+        metrics = answer.data["fund"]["metrics"]
+        weights = [Decimal(one["weight"]) for one in metrics.pop("weights")]
+        assert sum(weights) == (1 if weights else 0)
+        sums = fund_sums(self.model.values(), self.calls.today)
+        assert metrics == {name: str(cents) for name, cents in sums.items()}
 
     def allocation(self, which: int) -> tuple[int, ModelAllocation]:
         """One of the allocations."""
