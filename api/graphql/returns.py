@@ -65,6 +65,7 @@ def holding_irr() -> Any:
         HOLDING_IRR,
         make=_irr_result,
         arguments=_irr_arguments(),
+        is_slow=True,
     )
 
 
@@ -76,6 +77,7 @@ def portfolio_irr() -> Any:
         PORTFOLIO_IRR,
         make=_irr_result,
         arguments=_irr_arguments(),
+        is_slow=True,
     )
 
 

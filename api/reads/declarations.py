@@ -116,7 +116,7 @@ class BatchRead:
     """A field answered from other rows, for all parents with one statement.
 
     ``make`` turns what ``select`` answers and the arguments into what the field shows; ``argument_names`` are Python's
-    by GraphQL's. ``is_slow``: it may take long enough to hold up others, and so is made in a thread, by the resolvers.
+    by GraphQL's. ``is_slow``: it may take long enough to hold up others, and so is made in a thread.
     """
 
     select: BatchSelect

@@ -111,7 +111,7 @@ class Compiler:
         layout: nodes.Layout,
         field_nodes: Sequence[FieldNode],
         type_: GraphQLObjectType,
-    ) -> nodes.Part | nodes.Kept:
+    ) -> nodes.Part | nodes.Kept | nodes.Slow:
         name = field_nodes[0].name.value
         if name == "__typename":
             return nodes.Constant(repr(type_.name))
@@ -128,7 +128,12 @@ class Compiler:
                 return self._to_one(ENTITIES[target], f"{alias}.{column}", layout, definition, field_nodes)
             case reads.ConnectionRead() as read:
                 return self._nested(read, alias, layout, definition, field_nodes)
-            case reads.BatchRead(is_slow=False) as read:
+            case reads.BatchRead(is_slow=True) as read:
+                number, arguments = self._reserve(), Arguments(definition, field_nodes[0])
+                batch = self._batch(read, arguments, alias, layout, self.plain.shape(definition.type, field_nodes))
+                self.deferred[number] = nodes.DeferredSlow(batch)
+                return nodes.Slow(number, batch)
+            case reads.BatchRead() as read:
                 arguments = Arguments(definition, field_nodes[0])
                 return self._batch(read, arguments, alias, layout, self.plain.shape(definition.type, field_nodes))
             case reads.KeptRead() as read:

@@ -1,5 +1,8 @@
 """Running a plan: its statements on one snapshot, its functions over their records."""
 
+import asyncio
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,6 +18,7 @@ from api.reads.compiled import nodes
 from api.reads.compiled.plans import Plan
 from api.reads.compiled.shaping import DeviationError, State
 from api.reads.compiled.statements import RowStatements, Wanted
+from api.reads.declarations import BatchRead
 from api.reads.kept import KeptAnswers, Reader, VersionMoved
 from api.reads.pages import NODES_MAX
 
@@ -47,6 +51,19 @@ async def run(plan: Plan, snapshot: Snapshot, variables: VariableValues, asking:
     finally:
         if reader.in_transaction:
             await snapshot.close()
+
+
+async def _made_in_a_thread(read: BatchRead, found: Sequence[Any], arguments: dict[str, Any]) -> list[Any]:
+    """What a field shows for each of what its statement has found. The thread ends soon when nobody waits any more."""
+    is_over = threading.Event()
+
+    def make() -> list[Any]:
+        return [read.make(read.select.answer(rows), arguments) for rows in found if not is_over.is_set()]
+
+    try:
+        return await asyncio.to_thread(make)
+    finally:
+        is_over.set()
 
 
 @dataclass(slots=True)
@@ -130,6 +147,12 @@ class _Run:
             answers = await self.asking.kept.get(waiting.read, given, versions, self.reader)
             for answer, key, (row_id, _) in pending:
                 answer[key] = shape(waiting.read.make(answers[row_id], given), state)
+            return
+        if isinstance(waiting, nodes.DeferredSlow):
+            read, (_, arguments) = waiting.batch.read, self.wanted.batches[waiting.batch.number]
+            made = await _made_in_a_thread(read, [rows for _, _, rows in pending], dict(arguments))
+            for (answer, key, _), one in zip(pending, made, strict=True):
+                answer[key] = shape(one, state)
             return
         keys = list(dict.fromkeys(wanted for _, _, wanted in pending if wanted is not None))
         if not isinstance(waiting, nodes.DeferredRows) or not keys:

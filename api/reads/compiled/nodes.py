@@ -114,7 +114,7 @@ class Computed:
 class Row:
     """An object that shows a row. ``presence`` is where its id stands, for a row that may not be there."""
 
-    fields: Mapping[str, "Part | Kept"]
+    fields: Mapping[str, "Part | Kept | Slow"]
     presence: int | None = None
     is_required: bool = True
 
@@ -180,6 +180,14 @@ class Kept:
     versions: Batch
 
 
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A field answered from other rows, deferred: it takes a thread to make something of them."""
+
+    number: int
+    batch: Batch
+
+
 @dataclass(slots=True)
 class DeferredRows:
     """What answers a deferred edge of an object that is not a row: the rows of an entity, by id."""
@@ -199,11 +207,18 @@ class DeferredKept:
 
 
 @dataclass(frozen=True, slots=True)
+class DeferredSlow:
+    """What answers a field whose rows wait to be made something of, and the shape of what is made of them."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """The place of a deferred field whose answer is not compiled yet."""
 
 
-Waiting = DeferredRows | DeferredKept | Pending
+Waiting = DeferredRows | DeferredKept | DeferredSlow | Pending
 
 
 @dataclass(frozen=True, slots=True)

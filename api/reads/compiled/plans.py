@@ -51,7 +51,8 @@ class Plan:
     def __post_init__(self) -> None:
         """Looks whether one statement answers it."""
         # What is kept needs none, and what is not may be found with another: see api.reads.kept.
-        is_one = len(self.roots) == 1 and all(isinstance(one, nodes.DeferredKept) for one in self.deferred)
+        needs_none = nodes.DeferredKept | nodes.DeferredSlow
+        is_one = len(self.roots) == 1 and all(isinstance(one, needs_none) for one in self.deferred)
         # The nodes behind several ids may be of several types, each a statement.
         object.__setattr__(self, "is_one_statement", is_one and not isinstance(self.roots[0], nodes.RootRows))
 
@@ -187,4 +188,6 @@ def _functions(roots: Sequence[nodes.Root], deferred: Sequence[nodes.Waiting]) -
             names[f"deferred {number}"] = shaper.row(waiting.row)
         elif isinstance(waiting, nodes.DeferredKept):
             names[f"deferred {number}"] = shaper.shape(waiting.shape)
+        elif isinstance(waiting, nodes.DeferredSlow):
+            names[f"deferred {number}"] = shaper.shape(waiting.batch.shape)
     return shaper.functions(names)

@@ -187,6 +187,9 @@ class Shaper:
                 version = f"{self._bind('answer', part.versions.read.select.answer)}({record}[{part.versions.index}])"
                 waiting.append((part.number, key, f"({record}[{part.id_index}], {version})"))
                 parts.append(f"{key!r}: None")
+            elif isinstance(part, nodes.Slow):
+                waiting.append((part.number, key, f"{record}[{part.batch.index}]"))
+                parts.append(f"{key!r}: None")
             else:
                 parts.append(f"{key!r}: {self._part(part, record)}")
         source = self._with_waiting(f"{{{', '.join(parts)}}}", waiting)
