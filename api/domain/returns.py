@@ -31,12 +31,13 @@ class Position:
     def held(self) -> tuple[date, date]:
         """From which day until before which one a portfolio's return takes a valuation of it.
 
-        It does not before the holding's first flow or valuation, nor from the last of one that is closed.
+        It does not before the holding's first flow or valuation, nor from the last of one that is closed: one that has
+        just been added, and has neither, changes no return.
         """
         days = [flow.day for flow in self.flows] + [valuation.valued_on for valuation in self.valuations]
         if self.is_active:
-            return min(days, default=date.min), date.max
-        return min(days, default=date.min), max(days, default=date.min)
+            return min(days, default=date.max), date.max
+        return min(days, default=date.max), max(days, default=date.max)
 
 
 @dataclass(frozen=True, slots=True)
