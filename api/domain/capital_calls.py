@@ -23,7 +23,7 @@ PAYMENTS_MAX = 1_000
 """How many payments one call takes."""
 
 
-class PaymentType(StrEnum):
+class PaymentKind(StrEnum):
     """How the money of a payment came."""
 
     WIRE = "WIRE"
@@ -32,7 +32,7 @@ class PaymentType(StrEnum):
     OTHER = "OTHER"
 
 
-class DistributionType(StrEnum):
+class DistributionKind(StrEnum):
     """What a distribution is made of."""
 
     DIVIDEND = "DIVIDEND"

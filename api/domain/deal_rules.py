@@ -40,8 +40,8 @@ class Proposal:
 
     @property
     def is_raised(self) -> bool:
-        """Whether more is asked for than there is."""
-        return self.amount_cents > self.present_cents
+        """Whether more is asked for than is committed; always so for a new one, and for one that waits."""
+        return self.amount_cents > self.committed_cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ Rule = Callable[[Proposal, Standing, BusinessRules], Finding | None]
 
 
 def minimum(proposal: Proposal, _standing: Standing, rules: BusinessRules) -> Finding | None:
-    """An amount below the minimum of one allocation, unless it was no larger before: an error."""
+    """An amount below the minimum of one allocation, unless as little is committed: an error."""
     amount, least = proposal.amount_cents, rules.allocation_min_cents
-    if amount >= least or 0 < proposal.present_cents <= amount:
+    if amount >= least or 0 < proposal.committed_cents <= amount:
         return None
     message = f"{amount} cents are less than the least of one allocation, {least}."
     return _error(RuleCode.ALLOCATION_TOO_SMALL, message, least, amount)

@@ -16,7 +16,7 @@ class DealStage(StrEnum):
     REJECTED = "REJECTED"
 
 
-class SecurityType(StrEnum):
+class SecurityKind(StrEnum):
     """What the money buys."""
 
     EQUITY = "EQUITY"

@@ -14,21 +14,17 @@ from api.graphql.capital_calls import (
     CapitalCallPayment,
     Distribution,
     GraphQLCallStatus,
-    GraphQLDistributionType,
-    GraphQLPaymentType,
-    shown_payments,
+    GraphQLDistributionKind,
+    GraphQLPaymentKind,
 )
 from api.graphql.context import Info
 from api.graphql.declare import load
 from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
 from api.graphql.scalars import BigInt
-from api.reads.capital_calls import CALL_PAYMENTS
-from api.reads.declarations import BatchRead
 from api.services import capital_calls, distributions, payments
 from api.services.capital_calls import REASON_LENGTH_MAX
 from api.services.payments import Paid
 
-PAYMENTS = BatchRead(CALL_PAYMENTS, shown_payments, {})
 RECEIVED_DESCRIPTION = "The day on which it came: today (UTC) unless given, and at the latest."
 
 
@@ -77,7 +73,7 @@ class RecordCapitalCallPaymentInput:
     capital_call_id: strawberry.ID = strawberry.field(description=f"The call; it takes at most {PAYMENTS_MAX}.")
     amount_cents: Cents = strawberry.field(description="How much: above 0, and at most what is outstanding.")
     paid_on: date | None = strawberry.field(default=None, description=RECEIVED_DESCRIPTION)
-    payment_type: GraphQLPaymentType | None = strawberry.field(
+    payment_type: GraphQLPaymentKind | None = strawberry.field(
         default=None, description="How it came; by WIRE unless given."
     )
     idempotency_key: str | None = strawberry.field(default=None, description=KEY_DESCRIPTION)
@@ -90,7 +86,7 @@ class RecordDistributionInput:
     allocation_id: strawberry.ID = strawberry.field(description="The allocation.")
     amount_cents: Cents = strawberry.field(description="How much, above 0.")
     distributed_on: date | None = strawberry.field(default=None, description=RECEIVED_DESCRIPTION)
-    distribution_type: GraphQLDistributionType = strawberry.field(description="What it is made of.")
+    distribution_type: GraphQLDistributionKind = strawberry.field(description="What it is made of.")
     is_recallable: bool | None = strawberry.field(
         default=None, description="Whether it may be called again; it may not unless this says so."
     )
@@ -135,12 +131,6 @@ def _arguments(info: Info, input: Any, **ids: tuple[str, str]) -> dict[str, Any]
     for field, (entity, noun) in ids.items():
         values[field] = row_id(entity, values[field], field, noun)
     return values
-
-
-async def _load_payment(info: Info, paid: Paid) -> CapitalCallPayment:
-    """The payment, among those of its call."""
-    found = await info.context.loaders.batch(PAYMENTS, paid.call_id, {})
-    return shown_payments([one for one in found if one.id == paid.payment_id], {})[0]
 
 
 @strawberry.type
@@ -208,7 +198,7 @@ class CapitalCallMutation:
             return refusal(RecordCapitalCallPaymentPayload, refused)
         return RecordCapitalCallPaymentPayload(
             capital_call=await load(info, "CapitalCall", call_id),
-            payment=await _load_payment(info, outcome.result),
+            payment=await load(info, "CapitalCallPayment", outcome.result.payment_id),
             replayed=outcome.replayed,
         )
 

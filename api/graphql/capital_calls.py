@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from api import tables
-from api.domain.capital_calls import GRACE_DAYS, CallChange, DistributionType, PaymentType
+from api.domain.capital_calls import GRACE_DAYS, CallChange, DistributionKind, PaymentKind
 from api.domain.capital_calls import overdue_on as first_day_overdue
 from api.domain.money import Cents
 from api.domain.states import CAPITAL_CALL, CallStatus
@@ -18,8 +18,8 @@ from api.graphql.enums import describe
 from api.graphql.filters import any_of, at_least, at_most, of
 from api.graphql.nodes import Node
 from api.graphql.scalars import BigInt
-from api.reads import global_ids
-from api.reads.capital_calls import CALL_PAYMENTS, Payment
+from api.reads.capital_calls import CALL_PAYMENTS
+from api.reads.declarations import ENTITIES, Record
 
 if TYPE_CHECKING:
     from api.graphql.deals import DealAllocation
@@ -32,28 +32,28 @@ GraphQLCallStatus = describe(
     CAPITAL_CALL.descriptions,
 )
 
-GraphQLPaymentType = describe(
-    PaymentType,
-    "PaymentType",
+GraphQLPaymentKind = describe(
+    PaymentKind,
+    "PaymentKind",
     "How the money of a payment came.",
     {
-        PaymentType.WIRE: "By wire.",
-        PaymentType.CHECK: "By check.",
-        PaymentType.ACH: "Through an automated clearing house.",
-        PaymentType.OTHER: "In another way.",
+        PaymentKind.WIRE: "By wire.",
+        PaymentKind.CHECK: "By check.",
+        PaymentKind.ACH: "Through an automated clearing house.",
+        PaymentKind.OTHER: "In another way.",
     },
 )
 
-GraphQLDistributionType = describe(
-    DistributionType,
-    "DistributionType",
+GraphQLDistributionKind = describe(
+    DistributionKind,
+    "DistributionKind",
     "What a distribution is made of.",
     {
-        DistributionType.DIVIDEND: "A dividend.",
-        DistributionType.CAPITAL_GAIN: "A gain on capital.",
-        DistributionType.RETURN_OF_CAPITAL: "Capital that was paid in.",
-        DistributionType.LIQUIDATION: "What is left when something is wound up.",
-        DistributionType.OTHER: "Something else.",
+        DistributionKind.DIVIDEND: "A dividend.",
+        DistributionKind.CAPITAL_GAIN: "A gain on capital.",
+        DistributionKind.RETURN_OF_CAPITAL: "Capital that was paid in.",
+        DistributionKind.LIQUIDATION: "What is left when something is wound up.",
+        DistributionKind.OTHER: "Something else.",
     },
 )
 
@@ -71,29 +71,19 @@ GraphQLCallChange = describe(
 )
 
 
-@strawberry.type(description="Money received for a capital call; never changed.")
-class CapitalCallPayment:
+@entity(tables.CapitalCallPayment, "Money received for a capital call; never changed.")
+class CapitalCallPayment(Node):
     """Money received for a capital call."""
 
-    id: strawberry.ID = strawberry.field(description="A global id; opaque.")
-    amount_cents: Cents = strawberry.field(description="How much.")
-    paid_on: date = strawberry.field(description="The day on which it came.")
-    payment_type: GraphQLPaymentType = strawberry.field(description="How it came.")  # type: ignore[valid-type]
-    created_at: datetime = strawberry.field(description="When it was recorded.")
+    capital_call: "CapitalCall" = to_one("The call.", "CapitalCall", by="capital_call_id")
+    amount_cents: Cents = column("How much.")
+    paid_on: date = column("The day on which it came.")
+    payment_type: GraphQLPaymentKind = column("How it came.")  # type: ignore[valid-type]
+    created_at: datetime = column("When it was recorded.")
 
 
-def shown_payments(found: list[Payment], _given: dict[str, Any]) -> list[CapitalCallPayment]:
-    """A call's payments as they are shown."""
-    return [
-        CapitalCallPayment(
-            id=strawberry.ID(global_ids.encode("CapitalCallPayment", one.id)),
-            amount_cents=Cents(one.amount_cents),
-            paid_on=one.paid_on,
-            payment_type=PaymentType(one.payment_type),
-            created_at=one.created_at,
-        )
-        for one in found
-    ]
+def _payments(found: list[Record], _given: dict[str, Any]) -> list[CapitalCallPayment]:
+    return [ENTITIES["CapitalCallPayment"].make(row) for row in found]
 
 
 @entity(tables.CapitalCall, "A call of money against a deal allocation.")
@@ -126,7 +116,7 @@ class CapitalCall(Node):
         compute=lambda row: row["amount_cents"] - row["paid_cents"],
     )
     payments: list[CapitalCallPayment] = batch(
-        "The payments for it, in the order in which they were recorded.", CALL_PAYMENTS, make=shown_payments
+        "The payments for it, in the order in which they were recorded.", CALL_PAYMENTS, make=_payments
     )
     version: BigInt = column("Goes up by one with every change, also of the status.")
     created_at: datetime = column("When it was created.")
@@ -142,10 +132,8 @@ class CapitalCallFilter:
         "allocation_id", "DealAllocation", "Only of this allocation; of an unknown one there are none."
     )
     status: list[GraphQLCallStatus] | None = any_of("status", "Only these statuses.")  # type: ignore[valid-type]
-    called_from: date | None = at_least("called_on", "Only those called on this day or later.", "date")
-    called_to: date | None = at_most("called_on", "Only those called on this day or earlier.", "date")
-    due_from: date | None = at_least("due_on", "Only those due on this day or later.", "date")
-    due_to: date | None = at_most("due_on", "Only those due on this day or earlier.", "date")
+    from_: date | None = at_least("due_on", "Only those due on this day or later.", "date", name="from")
+    to: date | None = at_most("due_on", "Only those due on this day or earlier.", "date")
 
 
 @strawberry.enum(description="What capital calls may be ordered by.")
@@ -175,7 +163,7 @@ class Distribution(Node):
     )
     amount_cents: Cents = column("How much.")
     distributed_on: date = column("The day on which it came.")
-    distribution_type: GraphQLDistributionType = column("What it is made of.")  # type: ignore[valid-type]
+    distribution_type: GraphQLDistributionKind = column("What it is made of.")  # type: ignore[valid-type]
     is_recallable: bool = column("Whether it may be called again.")
     created_at: datetime = column("When it was recorded.")
 

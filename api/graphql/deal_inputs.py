@@ -6,7 +6,7 @@ from decimal import Decimal
 import strawberry
 
 from api.domain.money import Cents
-from api.graphql.deals import GraphQLAllocationStatus, GraphQLDealStage, GraphQLSecurityType
+from api.graphql.deals import GraphQLAllocationStatus, GraphQLDealStage, GraphQLSecurityKind
 from api.graphql.mutations import KEY_DESCRIPTION
 from api.graphql.scalars import BigInt
 
@@ -59,7 +59,7 @@ class CreateDealAllocationInput:
     deal_id: strawberry.ID = strawberry.field(description=DEAL)
     amount_cents: Cents | None = strawberry.field(default=None, description=AMOUNT)
     percentage: Decimal | None = strawberry.field(default=None, description=PERCENTAGE)
-    security_type: GraphQLSecurityType = strawberry.field(description="What it buys.")
+    security_type: GraphQLSecurityKind = strawberry.field(description="What it buys.")
     allocated_on: date | None = strawberry.field(default=None, description=f"{DAY}; today (UTC) unless given.")
     notes: str | None = strawberry.field(default=None, description=NOTES)
     idempotency_key: str | None = strawberry.field(default=None, description=KEY_DESCRIPTION)
@@ -76,7 +76,7 @@ class UpdateDealAllocationInput:
     expected_version: BigInt = strawberry.field(description=EXPECTED_VERSION)
     amount_cents: Cents | None = strawberry.field(default=strawberry.UNSET, description=AMOUNT)
     percentage: Decimal | None = strawberry.field(default=strawberry.UNSET, description=PERCENTAGE)
-    security_type: GraphQLSecurityType | None = strawberry.field(default=strawberry.UNSET, description="What it buys.")
+    security_type: GraphQLSecurityKind | None = strawberry.field(default=strawberry.UNSET, description="What it buys.")
     allocated_on: date | None = strawberry.field(default=strawberry.UNSET, description=f"{DAY}.")
     notes: str | None = strawberry.field(default=strawberry.UNSET, description=NOTES)
 

@@ -40,19 +40,19 @@ GraphQLDealStage = describe(
         rules.DealStage.REJECTED: "Turned down.",
     },
 )
-GraphQLSecurityType = describe(
-    rules.SecurityType,
-    "SecurityType",
+GraphQLSecurityKind = describe(
+    rules.SecurityKind,
+    "SecurityKind",
     "What the money buys.",
     {
-        rules.SecurityType.EQUITY: "Equity.",
-        rules.SecurityType.DEBT: "Debt.",
-        rules.SecurityType.CONVERTIBLE: "A convertible.",
-        rules.SecurityType.WARRANT: "A warrant.",
-        rules.SecurityType.OPTION: "An option.",
-        rules.SecurityType.PREFERRED: "Preferred stock.",
-        rules.SecurityType.COMMON: "Common stock.",
-        rules.SecurityType.NOTE: "A note.",
+        rules.SecurityKind.EQUITY: "Equity.",
+        rules.SecurityKind.DEBT: "Debt.",
+        rules.SecurityKind.CONVERTIBLE: "A convertible.",
+        rules.SecurityKind.WARRANT: "A warrant.",
+        rules.SecurityKind.OPTION: "An option.",
+        rules.SecurityKind.PREFERRED: "Preferred stock.",
+        rules.SecurityKind.COMMON: "Common stock.",
+        rules.SecurityKind.NOTE: "A note.",
     },
 )
 GraphQLApproval = describe(
@@ -118,7 +118,7 @@ class DealAllocation(Node):
         "The fraction of the fund's size, as it was then, that the amount was made of: 0.05 is 5 %; null where the "
         "amount was given."
     )
-    security_type: GraphQLSecurityType = column("What it buys.")  # type: ignore[valid-type]
+    security_type: GraphQLSecurityKind = column("What it buys.")  # type: ignore[valid-type]
     status: GraphQLAllocationStatus = column("What has become of it.")  # type: ignore[valid-type]
     allocated_on: date = column("The day of the allocation.")
     notes: str | None = column("Notes.")
@@ -165,7 +165,7 @@ class DealAllocationFilter:
     """Which allocations to show."""
 
     status: list[GraphQLAllocationStatus] | None = any_of("status", "Only these.")  # type: ignore[valid-type]
-    security_type: list[GraphQLSecurityType] | None = any_of(  # type: ignore[valid-type]
+    security_type: list[GraphQLSecurityKind] | None = any_of(  # type: ignore[valid-type]
         "security_type", "Only these kinds."
     )
     from_: date | None = at_least("allocated_on", "Only those of this day or later.", "date", name="from")

@@ -9,6 +9,7 @@ from api.errors import BadUserInput
 from api.graphql.context import Info
 from api.graphql.declare import ReadField, argument, global_id, load_global
 from api.reads.declarations import AnyNodeRead, Entity
+from api.reads.global_ids import encode
 from api.reads.pages import NODES_MAX
 
 
@@ -20,6 +21,11 @@ class Node:
     row: strawberry.Private[Any]
 
     id: strawberry.ID = global_id("The global id; opaque.")
+
+    @property
+    def global_id(self) -> str:
+        """What ``id`` shows."""
+        return encode(self.entity.type_name, self.row["id"])
 
 
 async def _resolve_node(_field: ReadField, _source: Any, info: Info, given: dict[str, Any]) -> Any:

@@ -115,9 +115,9 @@ class CapitalCallChange:
         """What has happened."""
         return CHANGES[self.log_entry.action]
 
-    @strawberry.field(description="How many days are left until it is due, of a REMINDER; else null.")
+    @strawberry.field(description="How many days were left until it was due, of a REMINDER; else null.")
     def days_until_due(self) -> int | None:
-        """How many days are left until it is due."""
+        """How many days were left until it was due."""
         return REMINDERS.get(self.log_entry.action)
 
     @strawberry.field(description="The call as it is now.")

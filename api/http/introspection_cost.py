@@ -22,7 +22,7 @@ from graphql import (
 
 from api.reads.compiled.selection import Selection
 
-OBJECTS_FOR_ONE = 4
+OBJECTS_FOR_ONE = 8
 """So many objects of the schema cost 1: they are at hand, and nothing is read for them."""
 LEAVES_FOR_ONE = 4 * OBJECTS_FOR_ONE
 WRAPPERS_MAX = 3

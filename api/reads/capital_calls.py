@@ -1,37 +1,27 @@
-"""The payments of a capital call."""
+"""The payments of a capital call, as a list of rows."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.reads.declarations import BatchSelect
+from api import tables
+from api.reads.declarations import BatchSelect, table_of
+
+_COLUMNS = [column.name for column in table_of(tables.CapitalCallPayment).columns]
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """Money received for a call, in cents."""
-
-    id: int
-    amount_cents: int
-    paid_on: date
-    payment_type: str
-    created_at: datetime
-
-
-def _payments(rows: Sequence[Sequence[Any]]) -> list[Payment]:
-    return [Payment(*row) for row in rows]
+def _rows(found: Sequence[Sequence[Any]]) -> list[Mapping[str, Any]]:
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
 
 
 CALL_PAYMENTS = BatchSelect(
     lambda _arguments: (
-        """
-    SELECT ROW(payment.id, payment.amount_cents, payment.paid_on, payment.payment_type, payment.created_at)
+        f"""
+    SELECT ROW({", ".join(f"payment.{name}" for name in _COLUMNS)})
     FROM capital_call_payments AS payment
-    WHERE payment.organization_id = {organization} AND payment.capital_call_id = {key}
+    WHERE payment.organization_id = {{organization}} AND payment.capital_call_id = {{key}}
     ORDER BY payment.id
     """
     ),
-    _payments,
+    _rows,
 )
-"""The payments of a call, in the order in which they were recorded."""
+"""All columns of the payments of a call, in the order in which they were recorded."""

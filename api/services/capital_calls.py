@@ -186,12 +186,12 @@ def _check_begun(status: CallStatus) -> list[Problem]:
 
 def _check_is_true(call: Mapping[str, Any], status: CallStatus, today: date) -> None:
     """Raises Refused (INVALID_TRANSITION) for a status that only payments or time give, and that they have not."""
-    message, expected, actual = "", "", ""
     if status in (CallStatus.PARTIALLY_PAID, CallStatus.PAID):
-        message = f"Payments make a capital call that is {call['status']} {status}; record them."
+        message = f"A capital call that is {call['status']} becomes {status} by payments alone; record them."
         expected, actual = str(call["amount_cents"]), str(call["paid_cents"])
     elif status is CallStatus.OVERDUE and today < overdue_on(call["due_on"]):
         message = f"A capital call that is {call['status']} becomes OVERDUE when its days of grace have passed."
         expected, actual = f"{overdue_on(call['due_on'])} or later", str(today)
-    if message:
-        raise Refused([Problem(ErrorCode.INVALID_TRANSITION, message, ("status",), expected=expected, actual=actual)])
+    else:
+        return
+    raise Refused([Problem(ErrorCode.INVALID_TRANSITION, message, ("status",), expected=expected, actual=actual)])

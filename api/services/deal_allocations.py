@@ -146,7 +146,7 @@ async def _revalued(command: Command, locked: Locked, changes: Mapping[str, Any]
     waits = status is AllocationStatus.PENDING_APPROVAL
     proposal = Proposal(amount, allocation["amount_cents"], 0 if waits else allocation["amount_cents"])
     if proposal.is_raised:
-        check_stage(locked.deal)
+        check_stage(locked.deal, field)
     verdict = await verdict_on(
         command.connection, locked.fund, allocation["deal_id"], proposal, allocation_id=allocation["id"]
     )
@@ -157,7 +157,7 @@ async def _revalued(command: Command, locked: Locked, changes: Mapping[str, Any]
         left = {"status": AllocationStatus.COMMITTED, "approval": None} if waits else {"status": paid_status}
         return verdict, values | left
     if not waits and (status is not AllocationStatus.COMMITTED or locked.called.count):
-        message = "This amount needs an approval, and nothing may have been called or paid when it waits for one."
+        message = "This amount needs an approval, for which only a committed allocation without calls can wait again."
         raise Refused([Problem(ErrorCode.APPROVAL_REQUIRED, message, (field,), actual=status)])
     undecided = {"decided_by_id": None, "decided_at": None, "decision_reason": None}
     asked = {"status": AllocationStatus.PENDING_APPROVAL, "approval": Approval.PENDING}

@@ -1,6 +1,6 @@
 """Deciding about allocations: approving or rejecting those that wait for it, and changing the status of others."""
 
-from api.domain.deal_rules import Proposal
+from api.domain.deal_rules import Proposal, RuleCode
 from api.domain.deals import Approval
 from api.domain.states import ALLOCATION, AllocationStatus, allocation_status
 from api.errors import ErrorCode, Problem, Refused
@@ -23,18 +23,17 @@ async def approve_deal_allocation(
     Raises Refused: NOT_FOUND, VERSION_CONFLICT, INVALID_INPUT, INVALID_TRANSITION, SELF_APPROVAL for its author.
     """
     locked = await _lock_undecided(command, allocation_id, expected_version, reason)
-    check_stage(locked.deal)
-    amount = locked.allocation["amount_cents"]
-    # As a new one, but for the approval itself.
-    proposal = Proposal(amount, committed_cents=amount)
+    check_stage(locked.deal, "id")
+    proposal = Proposal(locked.allocation["amount_cents"])
     verdict = await verdict_on(
         command.connection, locked.fund, locked.allocation["deal_id"], proposal, allocation_id=allocation_id
     )
     refuse_errors(verdict.errors, "id")
+    warnings = tuple(warning for warning in verdict.warnings if warning.code is not RuleCode.APPROVAL_REQUIRED)
     await _decide(command, locked, AllocationStatus.COMMITTED, Approval.APPROVED, reason)
     await deals.invest(command, locked.deal)
     await touch(command, locked.fund["id"])
-    return Written(allocation_id, verdict.warnings)
+    return Written(allocation_id, warnings)
 
 
 async def reject_deal_allocation(

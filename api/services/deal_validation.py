@@ -69,7 +69,7 @@ async def judge_new(
     Raises Refused: INVALID_INPUT, INVALID_TRANSITION, ALREADY_EXISTS.
     """
     amount = amount_of(fund, amount_cents, percentage)
-    check_stage(deal)
+    check_stage(deal, "deal_id")
     taken = await reader.fetch(
         "SELECT 1 FROM deal_allocations WHERE organization_id = $1 AND fund_id = $2 AND deal_id = $3"
         " AND status <> 'REJECTED'",
@@ -109,11 +109,11 @@ def amount_of(fund: Row, amount_cents: int | None, percentage: Decimal | None) -
     return share_of(fund["size_cents"], percentage)
 
 
-def check_stage(deal: Row) -> None:
-    """Raises Refused (INVALID_TRANSITION) where nothing more is committed to the deal."""
+def check_stage(deal: Row, field: str) -> None:
+    """Raises Refused (INVALID_TRANSITION) that names ``field`` where nothing more is committed to the deal."""
     if deal["stage"] in TAKES_NO_ALLOCATIONS:
         message = f"A deal that is {deal['stage']} takes no allocations."
-        raise Refused([Problem(ErrorCode.INVALID_TRANSITION, message, ("deal_id",), actual=deal["stage"])])
+        raise Refused([Problem(ErrorCode.INVALID_TRANSITION, message, (field,), actual=deal["stage"])])
 
 
 def refuse_errors(findings: Sequence[Finding], field: str) -> None:

@@ -30,7 +30,7 @@ async def record_distribution(
     """
     distributed_on = distributed_on or today
     problems = check_day("distributed_on", distributed_on, today)
-    problems += check_received("distributed_on", distributed_on, today)
+    problems = problems or check_received("distributed_on", distributed_on, today)
     if amount_cents <= 0:
         message = "A distribution is above 0."
         problems.append(invalid("amount_cents", message, expected="1 or more", actual=str(amount_cents)))

@@ -5,7 +5,7 @@ from datetime import date
 
 import asyncpg
 
-from api.domain.capital_calls import PAYMENTS_MAX, PaymentType, check_payment, check_received
+from api.domain.capital_calls import PAYMENTS_MAX, PaymentKind, check_payment, check_received
 from api.domain.states import CAPITAL_CALL, AllocationStatus, CallStatus, allocation_status, call_status
 from api.errors import ErrorCode, Problem, Refused
 from api.services import rows
@@ -41,7 +41,7 @@ async def record_capital_call_payment(
     allocation that takes no such payment, APPROVAL_REQUIRED, LIMIT_EXCEEDED beyond 1,000 payments.
     """
     paid_on = paid_on or today
-    problems = check_day("paid_on", paid_on, today) + check_received("paid_on", paid_on, today)
+    problems = check_day("paid_on", paid_on, today) or check_received("paid_on", paid_on, today)
     if problems:
         raise Refused(problems)
     allocation, call = await lock_call(command, call_id, field="capital_call_id")
@@ -57,7 +57,7 @@ async def record_capital_call_payment(
         "capital_call_id": call_id,
         "amount_cents": amount_cents,
         "paid_on": paid_on,
-        "payment_type": payment_type or PaymentType.WIRE.value,
+        "payment_type": payment_type or PaymentKind.WIRE.value,
     }
     payment_id = await rows.insert_one(command, "capital_call_payments", values)
     left = {"paid_cents": paid_cents, "status": status.value}
@@ -91,18 +91,9 @@ async def _check_count(command: Command, call_id: int) -> None:
         call_id,
     )
     if count >= PAYMENTS_MAX:
-        message = f"A call takes at most {PAYMENTS_MAX} payments."
-        raise Refused(
-            [
-                Problem(
-                    ErrorCode.LIMIT_EXCEEDED,
-                    message,
-                    ("capital_call_id",),
-                    expected=str(PAYMENTS_MAX),
-                    actual=str(count + 1),
-                )
-            ]
-        )
+        message, expected = f"A call takes at most {PAYMENTS_MAX} payments.", str(PAYMENTS_MAX)
+        code, field = ErrorCode.LIMIT_EXCEEDED, ("capital_call_id",)
+        raise Refused([Problem(code, message, field, expected=expected, actual=str(count + 1))])
 
 
 async def _follow(command: Command, allocation: asyncpg.Record) -> None:

@@ -22,7 +22,7 @@ from api.services.snapshot_calculation import Calculator, calculate_due
 LOOK_SECONDS = 1.0
 """How long a snapshot waits of which nobody was told."""
 DUE_SECONDS = 5.0
-"""How long after midnight (UTC), or after being made, a call that is overdue is not said to be."""
+"""How long a capital call may be overdue without being said to be."""
 FORGET_SECONDS = 600.0
 AFTER_FAILURE_SECONDS = 5.0
 REST_SECONDS = 0.2

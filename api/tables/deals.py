@@ -69,9 +69,9 @@ class DealAllocation(VersionedRow, table=True):
         ),
         CheckConstraint("(status = 'REJECTED') = (approval IS NOT DISTINCT FROM 'REJECTED')", name="approval_rejected"),
         CheckConstraint(
-            "(approval IN ('APPROVED', 'REJECTED')) IS TRUE = (decided_by_id IS NOT NULL)", name="decided_by"
+            "approval NOT IN ('APPROVED', 'REJECTED') OR decided_by_id IS NOT NULL AND decided_at IS NOT NULL",
+            name="decided",
         ),
-        CheckConstraint("(decided_by_id IS NULL) = (decided_at IS NULL)", name="decided_at"),
         CheckConstraint("decided_by_id <> author_id", name="own_approval"),
         CheckConstraint("length(decision_reason) <= 1000", name="decision_reason"),
     )

@@ -26,6 +26,8 @@ Ids = dict[str, str]
 """A global id by the name of its type."""
 
 UNIQUE = count(1)
+PENDING_ALLOCATION = "DealAllocation.pending"
+"""The name by which the latest allocation that waits for approval is known, beside the latest of all."""
 BY_AGE = Order()
 SELECTION_DEPTH = 4
 ARGUMENTS = {"asOf": '"2024-12-31"', "by": "FUND"}
@@ -161,6 +163,19 @@ def _proposed(name: str, known: Known) -> list[Operation]:
     return [Operation(document, {"id": known.ids["ForecastSnapshot"]})]
 
 
+def _validated(name: str, known: Known) -> list[Operation]:
+    # Tests tell a failed answer by its errors: these here are the rules'.
+    document = query(name, "(input: $input)", "($input: CreateDealAllocationInput!)").replace(
+        " errors {", " e: errors {"
+    )
+    return [Operation(document, {"input": _allocation(known)})]
+
+
+def _capital_calls(name: str, known: Known) -> list[Operation]:
+    document = query(name, "(filter: {allocationId: $id})", "($id: ID!)", depth=2)
+    return [Operation(document, {"id": known.ids["DealAllocation"]})]
+
+
 def _capital_history(name: str, known: Known) -> list[Operation]:
     document = query(name, "(sourceId: $id)", "($id: ID!)")
     return [Operation(document, {"id": known.ids["CapitalSource"]})]
@@ -176,10 +191,14 @@ READS: dict[str, Callable[[str, Known], list[Operation]]] = {
     "capitalSource": by_id("CapitalSource"),
     "capitalSources": before_cursor("CapitalSource"),
     "capitalHistory": _capital_history,
+    "capitalCalls": _capital_calls,
     "capitalState": with_arguments('(asOf: "2024-12-31")'),
     "wacc": with_arguments('(asOf: "2024-12-31")'),
     "waccAverage": with_arguments('(from: "2024-01-01", to: "2024-12-31")'),
     "waccTrend": with_arguments('(period: MONTH, until: "2024-12-31")'),
+    "deal": by_id("Deal"),
+    "deals": before_cursor("Deal"),
+    "validateDealAllocation": _validated,
     "proposeReallocation": _proposed,
     "compareSnapshots": _compared,
     "invitations": before_cursor("Invitation"),
@@ -240,6 +259,26 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
         "allocations": [_planned(known)],
     },
     "updateReserveAllocation": lambda known: _versioned(known, "ReserveAllocation") | {"score": "1.5"},
+    "createDeal": lambda _known: {"name": f"New deal {next(UNIQUE)}"},
+    "updateDeal": lambda known: _versioned(known, "Deal") | {"stage": "CLOSING"},
+    "createDealAllocation": lambda known: _allocation(known),
+    "updateDealAllocation": lambda known: _versioned(known, "DealAllocation") | {"notes": "New notes."},
+    "deleteDealAllocation": lambda known: _versioned(known, PENDING_ALLOCATION),
+    "changeDealAllocationStatus": lambda known: _versioned(known, "DealAllocation") | {"status": "WRITTEN_OFF"},
+    "approveDealAllocation": lambda known: _versioned(known, PENDING_ALLOCATION) | {"reason": "Because."},
+    "rejectDealAllocation": lambda known: _versioned(known, PENDING_ALLOCATION) | {"reason": "Because."},
+    "createCapitalCall": lambda known: {"allocationId": known.ids["DealAllocation"], "amountCents": "7"},
+    "changeCapitalCallStatus": lambda known: _versioned(known, "CapitalCall") | {"status": "DEFAULTED"},
+    "recordCapitalCallPayment": lambda known: {"capitalCallId": known.ids["CapitalCall"], "amountCents": "7"},
+    "recordDistribution": lambda known: {
+        "allocationId": known.ids["DealAllocation"],
+        "amountCents": "7",
+        "distributionType": "OTHER",
+    },
+    "updateBusinessRules": lambda known: {
+        "expectedVersion": str(known.versions["BusinessRules"]),
+        "dealTotalCautionCents": str(10**9 + next(UNIQUE)),
+    },
     "createPortfolio": lambda _known: {"name": f"New portfolio {next(UNIQUE)}", "currency": "USD"},
     "createHolding": lambda known: {"portfolioId": known.ids["Portfolio"], "fundId": known.ids["Fund"]},
     "recordHoldingStatements": lambda known: {
@@ -277,6 +316,15 @@ INPUTS: dict[str, Callable[[Known], dict[str, Any]]] = {
 
 def _versioned(known: Known, type_name: str) -> dict[str, Any]:
     return {"id": known.ids[type_name], "expectedVersion": str(known.versions[type_name])}
+
+
+def _allocation(known: Known) -> dict[str, Any]:
+    return {
+        "fundId": known.ids["Fund"],
+        "dealId": known.ids["Deal"],
+        "amountCents": "100000",
+        "securityType": "NOTE",
+    }
 
 
 def _planned(known: Known) -> dict[str, Any]:

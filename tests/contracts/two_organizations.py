@@ -12,7 +12,7 @@ from api.http.tokens import Tokens
 from api.reads import global_ids
 from api.reads.declarations import ENTITIES, Entity
 from api.tables import GLOBAL_TABLES, metadata
-from tests.contracts.operations import UNIQUE, Known, Operation, mutation
+from tests.contracts.operations import PENDING_ALLOCATION, UNIQUE, Known, Operation, mutation
 from tests.people_client import PASSWORD
 from tests.server import RunningServer
 
@@ -76,6 +76,7 @@ async def populate(server: RunningServer, organization: str) -> Known:
     )
     await _populate_investments(server, organization, company["company"]["id"], label)
     await _populate_forecasts(server, organization, fund["fund"]["id"], planned["company"]["id"], label)
+    await _populate_deals(server, organization, held["fund"]["id"], label)
     await call(
         server,
         organization,
@@ -134,6 +135,42 @@ async def _populate_forecasts(
     await call(server, organization, "createReserveAllocation", snapshotId=snapshot["snapshot"]["id"], **planned)
 
 
+async def _populate_deals(server: RunningServer, organization: str, fund_id: str, label: str) -> None:
+    """Adds deals: one with an allocation that waits, one with an allocation that does not, one without; and rules."""
+    for number, amount in enumerate(("600000000", "1000000", None)):
+        deal = (await call(server, organization, "createDeal", name=f"{label} {number}", sector=label))["deal"]
+        if amount is not None:
+            given = {"fundId": fund_id, "dealId": deal["id"], "amountCents": amount, "securityType": "EQUITY"}
+            made = await call(server, organization, "createDealAllocation", **given, notes=label)
+    await _populate_calls(server, organization, made["allocation"]["id"])
+    await call(
+        server,
+        organization,
+        "updateBusinessRules",
+        by=Role.ADMIN,
+        expectedVersion=str(await rules_version(server, organization)),
+        dealTotalCautionCents=str(10**9 + next(UNIQUE)),
+    )
+
+
+async def _populate_calls(server: RunningServer, organization: str, allocation_id: str) -> None:
+    """Adds a capital call, a payment for it, and a distribution."""
+    called = await call(server, organization, "createCapitalCall", allocationId=allocation_id, amountCents="500000")
+    call_id = called["capitalCall"]["id"]
+    await call(server, organization, "recordCapitalCallPayment", capitalCallId=call_id, amountCents="50")
+    back: dict[str, Any] = {"amountCents": "1", "distributionType": "DIVIDEND"}
+    await call(server, organization, "recordDistribution", allocationId=allocation_id, **back)
+
+
+async def rules_version(server: RunningServer, organization: str) -> int:
+    """The version of the organization's business rules."""
+    version: int = await server.owner.fetchval(
+        "SELECT coalesce(max(version), 1) FROM business_rules WHERE organization_id = $1",
+        server.organization_ids[organization],
+    )
+    return version
+
+
 async def _populate_people(server: RunningServer, organization: str, label: str) -> dict[str, str]:
     """Adds a member with a session, an API key and an invitation; returns what it takes to use them."""
     email = f"{label.replace(' ', '-')}@{organization}.example"
@@ -186,6 +223,14 @@ async def latest(server: RunningServer, organization: str) -> Known:
             known.versions["Fund.allocation"] = row["allocation_version"]
         if type_name == "AuditEvent":
             known.versions[type_name] = row["sequence"]
+    pending = await server.owner.fetchrow(
+        "SELECT id, version FROM deal_allocations WHERE organization_id = $1 AND status = 'PENDING_APPROVAL'"
+        " ORDER BY id DESC LIMIT 1",
+        server.organization_ids[organization],
+    )
+    known.ids[PENDING_ALLOCATION] = global_ids.encode("DealAllocation", pending["id"])
+    known.versions[PENDING_ALLOCATION] = pending["version"]
+    known.versions["BusinessRules"] = await rules_version(server, organization)
     return known
 
 
@@ -205,6 +250,7 @@ def unknown(like: Known) -> Known:
         type_name: global_ids.encode(type_name, UNKNOWN_UUID if entity.id_type == "uuid" else UNKNOWN_NUMBER)
         for type_name, entity in ENTITIES.items()
     }
+    ids[PENDING_ALLOCATION] = ids["DealAllocation"]
     return Known(ids, like.versions, dict.fromkeys(like.row_ids, UNKNOWN_NUMBER), like.secrets)
 
 

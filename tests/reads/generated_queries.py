@@ -18,6 +18,7 @@ from graphql import (
     is_leaf_type,
     is_list_type,
     is_non_null_type,
+    is_required_input_field,
 )
 
 DEPTH_MAX = 7
@@ -34,6 +35,7 @@ UNCOMPILED_ROOTS = frozenset(
         "waccTrend",
         "proposeReallocation",
         "compareSnapshots",
+        "validateDealAllocation",
     }
 )
 INCOMPARABLE_ROOTS = frozenset({"system"})
@@ -179,9 +181,7 @@ class QueryWriter:
             fields = [
                 f"{key}: {self._value(one, key)}"
                 for key, one in type_.fields.items()
-                if (str(one.type).endswith("!") and one.default_value is None)
-                or self.random.random() < 0.4
-                or key == "field"
+                if is_required_input_field(one) or self.random.random() < 0.4 or key == "field"
             ]
             return f"{{{', '.join(fields)}}}"
         value = self._scalar(type_, name)
@@ -201,6 +201,10 @@ class QueryWriter:
                 return self.random.choice(['"2023-12-31"', '"2024-06-30"', '"2025-01-01"', "null"])
             case "DateTime":
                 return self.random.choice(['"2020-01-01T00:00:00Z"', '"2100-01-01T00:00:00Z"', "null"])
+            case "Cents":
+                return self.random.choice(['"0"', '"100000"', '"600000000"', "null"])
+            case "Decimal":
+                return self.random.choice(['"0.1"', '"1"', "null"])
             case "CurrencyCode":
                 return self.random.choice(['"USD"', '"EUR"'])
         return self.random.choice(['"a"', '"Fund"', '"Software"', '"fund.created"', '"Ü"'])

@@ -11,6 +11,8 @@ from api.domain.reallocation import Proposal
 from api.services import (
     capital,
     companies,
+    deal_allocations,
+    deals,
     forecasts,
     funds,
     investments,
@@ -39,6 +41,7 @@ async def populate(server: RunningServer) -> None:
         await writer.run(principal, "importStatements", _fill, result_type=TypeAdapter(int))
         await writer.run(principal, "createForecastSnapshot", _forecast, result_type=TypeAdapter(int))
         await _finance(writer, principal)
+        await writer.run(principal, "createDealAllocation", _allocate, result_type=TypeAdapter(int))
         await populate_calls(writer, principal, await _some_funds(server, principal.organization_id))
     # The last two of each organization stay as they are: nothing is calculated twice.
     await calculate_due(Calculator(server.database, writer, 60))
@@ -107,6 +110,36 @@ async def _forecast(command: Command) -> int:
             for number, company_id in enumerate(company_ids[:3])
         ]
         await reserve_allocations.create_reserve_allocations(command, snapshot_id=snapshot_id, allocations=plans)
+    return 1
+
+
+async def _allocate(command: Command) -> int:
+    """Deals, some alike, and allocations to them by every fund but the first; some wait for their approval."""
+    deal_ids = [
+        await deals.create_deal(command, name=name, sector=sector, stage=stage, valuation_cents=valuation)
+        for name, sector, stage, valuation in (
+            ("Deal", None, None, None),
+            ("Deal", "Software", "CLOSING", 10**9),
+            ("Ünï", "Software", "IC_REVIEW", 0),
+        )
+    ]
+    funds_found = await command.connection.fetch(
+        "SELECT id, size_cents FROM funds WHERE organization_id = $1 ORDER BY id OFFSET 1", command.organization_id
+    )
+    for number, fund in enumerate(funds_found):
+        for deal_id in deal_ids[: 1 + number % 3]:
+            by_percentage = number % 2 == 1 and fund["size_cents"] is not None
+            await deal_allocations.create_deal_allocation(
+                command,
+                today=DAY,
+                fund_id=fund["id"],
+                deal_id=deal_id,
+                security_type=("EQUITY", "NOTE")[number % 2],
+                amount_cents=None if by_percentage else (100_000, 600_000_000, 100_000)[number % 3],
+                percentage=Decimal("0.1") if by_percentage else None,
+                allocated_on=date(2024, 1, 31 - number % 2),
+                notes="x" if number else None,
+            )
     return 1
 
 

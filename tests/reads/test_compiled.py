@@ -90,6 +90,13 @@ async def test_generated_queries_get_the_same_bytes_on_both_paths(server: Runnin
         " none: reserveRanking(first: 0) { rank } one: reserveRanking(first: 1) { rank exitOnPlannedReservesReason }"
         " companies { nodes { moic { current onInitial onInitialReason onFollowOn exitOnPlannedReserves } } }"
         " snapshots { nodes { status metrics error } } } } }",
+        # Sums out of other rows, an object that is computed of the row, edges from both ends, and rows that look alike.
+        "{ funds { nodes { allocations(orderBy: {field: AMOUNT, direction: DESC}) { totalCount edges { cursor node {"
+        " amountCents percentage status approval { decision decidedBy { email } reason } author { email } calledCents"
+        " uncalledCents unpaidCents paidCents deal { name stage allocations(last: 2) { nodes { fund { name } } } }"
+        " } } } } } deals(orderBy: {field: NAME}, filter: {stage: [INVESTED, CLOSING, INITIAL_REVIEW]}) { totalCount"
+        " pageInfo { endCursor } nodes { name sector valuationCents allocations(filter: {status: PENDING_APPROVAL})"
+        " { totalCount nodes { notes allocatedOn securityType } } } } }",
         # A list out of other rows beside what is computed, with edges to what it belongs to.
         "{ capitalCalls { nodes { id status outstandingCents overdueOn payments { id amountCents paidOn paymentType"
         " createdAt } allocation { status distributions { edges { cursor node { distributionType isRecallable } } }"
@@ -149,7 +156,12 @@ async def known_ids(server: RunningServer) -> list[str]:
     types |= {"AuditEvent": "audit_events", "CapitalSource": "capital_sources"}
     types |= {"CapitalHistoryEntry": "capital_history", "Investment": "investments", "InvestmentLot": "investment_lots"}
     types |= {"ForecastSnapshot": "forecast_snapshots", "ReserveAllocation": "reserve_allocations"}
-    types |= {"CapitalCall": "capital_calls", "Distribution": "distributions"}
+    types |= {"Deal": "deals", "DealAllocation": "deal_allocations"}
+    types |= {
+        "CapitalCall": "capital_calls",
+        "CapitalCallPayment": "capital_call_payments",
+        "Distribution": "distributions",
+    }
     found = ["", "x", global_ids.encode("Fund", 999_999), global_ids.encode("Nothing", 1)]
     for type_name, table in types.items():
         for row in await server.owner.fetch(f"SELECT id FROM {table} ORDER BY id::text LIMIT 6"):

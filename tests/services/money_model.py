@@ -99,6 +99,18 @@ class ModelAllocation:
             return "FUNDED"
         return "PARTIALLY_PAID" if self.paid else "COMMITTED"
 
+    @property
+    def sums(self) -> dict[str, int]:
+        """What it comes to, as the fields of an allocation show it."""
+        committed = 0 if self.is_pending or self.is_rejected else self.amount
+        called = sum(call.amount for call in self.calls.values() if call.status != "SCHEDULED")
+        return {
+            "calledCents": called,
+            "paidCents": self.paid,
+            "uncalledCents": committed - called,
+            "unpaidCents": called - self.paid,
+        }
+
     def refusal(self) -> str | None:
         """The code with which it is refused to call against it, or to pay for that."""
         if self.is_pending:

@@ -114,7 +114,7 @@ async def test_refusals_say_what_was_expected(client: CallClient) -> None:
 async def test_distribution_is_shown_with_its_allocation(client: CallClient) -> None:
     allocation_id = await client.allocate()
     for days, kind in ((2, "DIVIDEND"), (1, "RETURN_OF_CAPITAL")):
-        given = {
+        given: dict[str, Any] = {
             "amountCents": "7",
             "distributionType": kind,
             "distributedOn": days_ago(days),
@@ -166,12 +166,18 @@ async def test_calls_are_listed_by_what_is_asked_for(client: CallClient) -> None
     assert await listed(orderBy={"field": "AMOUNT", "direction": "DESC"}) == [soon_id, later_id, late_id]
     assert await listed(filter={"allocationId": one}) == [late_id, soon_id]
     assert await listed(filter={"fundId": later["fund"]["id"]}) == [later_id]
-    assert await listed(filter={"status": ["CALLED"], "dueFrom": days_ago(0)}) == [soon_id]
-    assert await listed(filter={"dueTo": days_ago(30), "calledFrom": days_ago(60), "calledTo": days_ago(60)}) == [
-        late_id
-    ]
+    assert await listed(filter={"status": ["CALLED"], "from": days_ago(0)}) == [soon_id]
+    assert await listed(filter={"to": days_ago(30)}) == [late_id]
     for unknown in ("x", one):
         assert await listed(filter={"fundId": unknown}) == []
+
+
+async def test_calls_with_their_payments_are_one_statement(client: CallClient) -> None:
+    call = await client.call(await client.allocate(), amountCents="10")
+    await client.pay(call, 4)
+    answer = await client.server.execute(LISTED, debug=True)
+    assert answer.data["capitalCalls"]["nodes"] == [await client.read(call)]
+    assert (answer.body["extensions"]["debug"]["path"], len(answer.statements)) == ("compiled", 1)
 
 
 async def test_calls_of_another_organization_are_not_found(client: CallClient) -> None:

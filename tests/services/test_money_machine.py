@@ -24,13 +24,14 @@ from hypothesis.stateful import (
 from api.domain.access import Principal, Role
 from api.domain.business_rules import DEFAULT_BUSINESS_RULES
 from api.errors import Refused
+from api.reads import global_ids
 from api.services.deal_allocations import Written, create_deal_allocation
 from api.services.deal_decisions import (
     approve_deal_allocation,
     change_deal_allocation_status,
     reject_deal_allocation,
 )
-from tests.server import start_server
+from tests.server import RunningServer, start_server
 from tests.services.calls import DAY, Calls
 from tests.services.money_model import ModelAllocation, ModelCall
 
@@ -54,13 +55,20 @@ FROM deal_allocations AS allocation LEFT JOIN capital_calls AS call ON call.allo
 WHERE allocation.fund_id = $1 ORDER BY allocation.id, call.id
 """
 
+SHOWN = """
+query ($id: ID!) {
+  fund(id: $id) { allocations { nodes { id calledCents paidCents uncalledCents unpaidCents } } }
+}
+"""
+
 
 class World:
     """A server's database, and a loop in which the machine's steps are done one after the other."""
 
-    def __init__(self, runner: asyncio.Runner, calls: Calls, members: dict[str, int]) -> None:
+    def __init__(self, runner: asyncio.Runner, server: RunningServer, members: dict[str, int]) -> None:
         self.runner = runner
-        self.calls = calls
+        self.server = server
+        self.calls = Calls(server.owner, server.database, server.organization_ids["alpha"])
         self.members = members
 
     def do(self, work: Awaitable[Any]) -> tuple[Any, str | None]:
@@ -84,12 +92,11 @@ class World:
 
 @pytest.fixture
 def world(database_url: str, state_directory: Path) -> Iterator[World]:
-    async def opened(stack: AsyncExitStack) -> tuple[Calls, dict[str, int]]:
+    async def opened(stack: AsyncExitStack) -> tuple[RunningServer, dict[str, int]]:
         server = await stack.enter_async_context(start_server(database_url, state_directory))
-        calls = Calls(server.owner, server.database, server.organization_ids["alpha"])
         members = "SELECT role, user_id FROM memberships WHERE organization_id = $1"
-        rows = await server.owner.fetch(members, calls.organization_id)
-        return calls, {row["role"]: row["user_id"] for row in rows}
+        rows = await server.owner.fetch(members, server.organization_ids["alpha"])
+        return server, {row["role"]: row["user_id"] for row in rows}
 
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
@@ -240,6 +247,16 @@ class MoneyMachine(RuleBasedStateMachine):
         for one in self.model.values():
             assert one.called <= one.amount
             assert all(call.paid <= call.amount for call in one.calls.values())
+
+    def teardown(self) -> None:
+        """What clients are shown of the fund in the end is what the model comes to."""
+        fund_id = global_ids.encode("Fund", self.fund_id)
+        answer, _ = self.world.do(self.world.server.execute(SHOWN, {"id": fund_id}))
+        shown = {node.pop("id"): node for node in answer.data["fund"]["allocations"]["nodes"]}
+        assert shown == {
+            global_ids.encode("DealAllocation", allocation_id): {name: str(cents) for name, cents in one.sums.items()}
+            for allocation_id, one in self.model.items()
+        }
 
     def allocation(self, which: int) -> tuple[int, ModelAllocation]:
         """One of the allocations."""

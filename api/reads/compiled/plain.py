@@ -58,7 +58,12 @@ class PlainCompiler:
         definition = type_.fields[name]
         if attribute is not None:
             return attribute, self.shape(definition.type, field_nodes)
-        read = self.declared.reads.get((type_.name, name))
-        if isinstance(read, reads.AttributeEdgeRead) and not is_non_null_type(definition.type):
-            return nodes.PlainEdge(self.defer_rows(read.entity, field_nodes), read.attribute)
+        match self.declared.reads.get((type_.name, name)):
+            case reads.AttributeEdgeRead() as read if not is_non_null_type(definition.type):
+                return nodes.PlainEdge(self.defer_rows(read.entity, field_nodes), read.attribute)
+            case reads.ColumnRead(column):
+                # Of a list of rows that a batch has found.
+                return f"row[{column!r}]", self.shape(definition.type, field_nodes)
+            case reads.GlobalIdRead():
+                return "global_id", self.shape(definition.type, field_nodes)
         raise UnsupportedError(f"the field {type_.name}.{name}")
