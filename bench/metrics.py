@@ -322,8 +322,8 @@ def _render(times: Times, rates: Sequence[Rate], postgresql: str, rounds: int) -
                 "A hit is an answer that was there, of the version that the reader found; one that had to be waited for"
                 " is a miss, whoever worked it out. Every answer is compared with the log, see staleness.py. What was"
                 " written is worked out ahead of being asked for; so misses are the reads that come while that is done,"
-                " and there are the more of them the more often one fund is written to, and the larger it is. The goal is"
-                f" above {HIT_RATE_MIN:.0%} up to {PROMISED_RATE} requests/s over all funds, and no answer that is wrong at any rate.",
+                " and there are the more of them the more often one fund is written to, and the larger it is. The goal:"
+                f" above {HIT_RATE_MIN:.0%} up to {PROMISED_RATE} requests/s over all funds, and no wrong answer.",
             ]
         )
         + "\n"
