@@ -34,6 +34,8 @@ RATES = (10, 50, 200)
 """Requests in a second of which a tenth are writes, spread over all funds."""
 LARGE_RATES = (5, 10, 20)
 """The same, of the large fund alone."""
+PROMISED_RATE = 50
+"""Up to here, spread over all funds, the hit rate must be above its goal."""
 AT_ONCE = 16
 CACHED_MIN, UNCACHED_MAX, HIT_RATE_MIN = 10.0, 1.5, 0.95
 MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
@@ -278,8 +280,10 @@ def _missed(times: Times, rates: Sequence[Rate]) -> list[str]:
         f"cached {CACHED_MIN:g} times as fast": uncached >= CACHED_MIN * cached,
         f"uncached at most {UNCACHED_MAX:g} times the bare statement": uncached <= UNCACHED_MAX * bare,
         "no stale answer": not any(rate.faults for rate in rates),
-        f"hit rate above {HIT_RATE_MIN:g} for all funds": all(
-            rate.hit_rate > HIT_RATE_MIN for rate in rates if rate.what == "all funds" and rate.per_second
+        f"hit rate above {HIT_RATE_MIN:g} up to {PROMISED_RATE} requests/s": all(
+            rate.hit_rate > HIT_RATE_MIN
+            for rate in rates
+            if rate.what == "all funds" and rate.per_second and rate.per_second <= PROMISED_RATE
         ),
     }
     return [goal for goal, is_met in goals.items() if not is_met]
@@ -318,7 +322,8 @@ def _render(times: Times, rates: Sequence[Rate], postgresql: str, rounds: int) -
                 "A hit is an answer that was there, of the version that the reader found; one that had to be waited for"
                 " is a miss, whoever worked it out. Every answer is compared with the log, see staleness.py. What was"
                 " written is worked out ahead of being asked for; so misses are the reads that come while that is done,"
-                " and there are the more of them the more often one fund is written to, and the larger it is.",
+                " and there are the more of them the more often one fund is written to, and the larger it is. The goal:"
+                f" above {HIT_RATE_MIN:.0%} up to {PROMISED_RATE} requests/s over all funds, and no wrong answer.",
             ]
         )
         + "\n"

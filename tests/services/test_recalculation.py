@@ -92,3 +92,19 @@ async def test_returns_that_are_overtaken_each_time_are_stale(
     mended = await create(server, holding_id, "2020-08-01")
     assert (mended["status"], mended["fromOn"]) == ("OK", "2020-03-01")
     await stored(server, holding_id)
+
+
+async def test_holding_that_has_just_been_added_changes_no_return(server: RunningServer) -> None:
+    holding_id = await valued(server)
+    found = await server.execute(
+        "query ($id: ID!) { node(id: $id) { ... on Holding { portfolio { id } } } }", {"id": holding_id}
+    )
+    portfolio_id = found.data["node"]["portfolio"]["id"]
+    query = 'query ($id: ID!) { portfolio(id: $id) { irr(asOf: "2021-01-01") { value } irrs { nodes { value } } } }'
+    before = (await server.execute(query, {"id": portfolio_id})).data
+    assert before["portfolio"]["irr"]["value"]
+    fund = await call(server, "alpha", "createFund", name="Just added")
+    await call(server, "alpha", "createHolding", portfolioId=portfolio_id, fundId=fund["fund"]["id"])
+    assert (await server.execute(query, {"id": portfolio_id})).data == before
+    await call(server, "alpha", "recalculateIrr", portfolioId=portfolio_id, **{"from": "1990-01-01"})
+    assert (await server.execute(query, {"id": portfolio_id})).data == before
