@@ -106,5 +106,5 @@ async def test_holding_that_has_just_been_added_changes_no_return(server: Runnin
     fund = await call(server, "alpha", "createFund", name="Just added")
     await call(server, "alpha", "createHolding", portfolioId=portfolio_id, fundId=fund["fund"]["id"])
     assert (await server.execute(query, {"id": portfolio_id})).data == before
-    await call(server, "alpha", "recalculateIrr", portfolioId=portfolio_id, **{"from": "1990-01-01"})
+    await call(server, "alpha", "recalculateIrr", portfolioId=portfolio_id)
     assert (await server.execute(query, {"id": portfolio_id})).data == before
