@@ -7,8 +7,8 @@ import pytest
 
 from api.domain.access import Role
 from api.tables import metadata
+from tests.contracts.inputs import INPUTS
 from tests.contracts.operations import (
-    INPUTS,
     MUTATIONS,
     NAMES_NO_OBJECT,
     NEEDS_A_SESSION,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from api.domain.access import FOR_PEOPLE, PUBLIC_MUTATIONS, REQUIRED_ROLES, Role
+from tests.contracts.inputs import INPUTS
 from tests.contracts.operations import (
-    INPUTS,
     MUTATIONS,
     NEEDS_A_SESSION,
     QUERIES,

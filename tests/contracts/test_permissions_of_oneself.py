@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from api.domain.access import REQUIRED_ROLES, Role
-from tests.contracts.operations import INPUTS, MUTATIONS, NEEDS_A_SESSION, Operation, mutation
+from tests.contracts.inputs import INPUTS
+from tests.contracts.operations import (
+    MUTATIONS,
+    NEEDS_A_SESSION,
+    Operation,
+    mutation,
+)
 from tests.contracts.two_organizations import call, contents, ended_tokens, populate, rows_of
 from tests.people_client import VIEWER, Joined, sign_in, signed_in
 from tests.server import RunningServer
