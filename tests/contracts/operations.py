@@ -81,8 +81,8 @@ NEEDS_A_SESSION = {"signOut", "changePassword"}
 """What is about the caller's own session and password, which most callers have not, and so is tested for itself."""
 
 
-OF_ALL_ORGANIZATIONS = {"sequenceHealth"}
-"""What is answered from the rows of all organizations, and told to administrators: ids in numbers, no row."""
+OF_ALL_ORGANIZATIONS = {"sequenceHealth", "system"}
+"""What is answered for all organizations together: numbers about ids and caches, and nothing of any row."""
 
 NAMES_NO_OBJECT = {"capitalState", "wacc", "waccAverage", "waccTrend"}
 """Root fields whose arguments are days and times alone."""

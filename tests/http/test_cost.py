@@ -45,6 +45,8 @@ RECOUNTS = int(os.environ.get("TRANCHE_GENERATED_QUERIES", "2000")) // 4
 SEED = int(os.environ.get("TRANCHE_GENERATED_SEED", "1"))
 IDS = [global_ids.encode(name, number) for name in ("Fund", "Portfolio", "Nothing") for number in (1, 2)]
 
+DEAR = {"metrics", "validateDealAllocation"}
+"""Fields that cost a hundred more, beside those about the cost of capital."""
 PAGES_OF_100 = """{ funds(first: 100) { nodes { companies(first: 100) { nodes { fund {
   companies(first: 100) { nodes { fund { companies(first: 100) { nodes { name } } } } } } } } } } }"""
 
@@ -186,7 +188,7 @@ class Recount:
             objects = min(len(given["ids"]), 100) if "ids" in given else rows if rows is not None else usual
             if below is not None:
                 objects, below = below, None
-        own = 1_000 if name == "auditVerification" else 100 if name in NAMES_NO_OBJECT else 0
+        own = 1_000 if name == "auditVerification" else 100 if name in NAMES_NO_OBJECT | DEAR else 0
         each = [1 + self.of(get_named_type(definition.type), [node.selection_set for node in nodes], below)]
         return own + sum(each * objects)
 
