@@ -19,8 +19,7 @@ from api.errors import Problem, RateLimited, invalid
 
 LENGTH_MIN = 8
 LENGTH_MAX = 200
-NICENESS = 10
-RESTS = 1.0
+RESTS = 2.0
 """How long a thread rests between two passwords, for each second that it worked: others want the processor, too."""
 NETWORK_SHARE = 0.5
 """How much of the places the attempts from one client network may hold."""
@@ -111,7 +110,10 @@ def _normal(password: str) -> str:
 
 
 def _give_way() -> None:
-    """Lets everything else on the machine go first, where a thread can have a priority of its own."""
+    """Lets everything else on the machine go first, where a thread can have a priority of its own.
+
+    A thread that is merely nice is left to end its turn of some milliseconds, and whoever wakes up waits for it.
+    """
     if sys.platform == "linux":
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
