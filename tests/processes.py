@@ -11,7 +11,7 @@ from typing import IO
 
 import httpx
 
-READY_SECONDS_MAX = 30
+READY_SECONDS_MAX = 60
 
 
 def free_port() -> int:
