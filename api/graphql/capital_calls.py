@@ -163,7 +163,7 @@ class Distribution(Node):
     )
     amount_cents: Cents = column("How much.")
     distributed_on: date = column("The day on which it came.")
-    distribution_type: GraphQLDistributionKind = column("What it is made of.")  # type: ignore[valid-type]
+    kind: GraphQLDistributionKind = column("What it is made of.", "distribution_type")  # type: ignore[valid-type]
     is_recallable: bool = column("Whether it may be called again.")
     created_at: datetime = column("When it was recorded.")
 

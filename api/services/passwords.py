@@ -96,12 +96,11 @@ class Passwords:
         """Rests before and not after it works: whoever comes alone waits for nothing."""
         rest = self._rests
         time.sleep(max(0.0, getattr(rest, "until", 0.0) - time.monotonic()))
-        started = time.monotonic()
+        started = time.thread_time()
         try:
             return work()
         finally:
-            ended = time.monotonic()
-            rest.until = ended + (ended - started) * RESTS
+            rest.until = time.monotonic() + (time.thread_time() - started) * RESTS
 
 
 def _normal(password: str) -> str:

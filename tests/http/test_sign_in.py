@@ -1,9 +1,10 @@
 """Signing in: what opens, what does not and is not told apart, and how failing is bounded without harm to others."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ import pytest
 
 from api.domain.access import Role
 from api.errors import RateLimited
-from api.services.passwords import Passwords
+from api.services.passwords import RESTS, Passwords
 from api.services.sign_in import ATTEMPTS_MAX, client_network
 from tests.people_client import PASSWORD, SIGN_IN, VIEWER, anonymous, codes, member, payload, sign_in, signed_in
 from tests.processes import free_port, serving
@@ -206,13 +207,14 @@ async def test_full_queue_refuses_at_once_and_writes_nothing(narrow: RunningServ
 
 async def test_passwords_leave_the_processor_to_others_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
-    monkeypatch.setattr(time, "sleep", rests.append)
+    seconds_of_work = count(1)
+    clock = SimpleNamespace(sleep=rests.append, monotonic=lambda: 5.0, thread_time=lambda: next(seconds_of_work))
+    monkeypatch.setattr("api.services.passwords.time", clock)
     passwords = Passwords(memory_kib=1024, iterations=1, threads=1, queue_max=3)
     for _ in range(3):
         await passwords.hash(PASSWORD)
     passwords.close()
-    assert rests[0] == 0
-    assert all(rest > 0 for rest in rests[1:])
+    assert rests == [0, RESTS, RESTS]
 
 
 async def test_one_network_leaves_places_to_the_others() -> None:

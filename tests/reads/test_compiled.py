@@ -99,7 +99,7 @@ async def test_generated_queries_get_the_same_bytes_on_both_paths(server: Runnin
         " { totalCount nodes { notes allocatedOn securityType } } } } }",
         # A list out of other rows beside what is computed, with edges to what it belongs to.
         "{ capitalCalls { nodes { id status outstandingCents overdueOn payments { id amountCents paidOn paymentType"
-        " createdAt } allocation { status distributions { edges { cursor node { distributionType isRecallable } } }"
+        " createdAt } allocation { status distributions { edges { cursor node { kind isRecallable } } }"
         " capitalCalls(filter: {status: [PAID, OVERDUE]}) { totalCount nodes { percentage paidCents } } } } }"
         ' none: capitalCalls(filter: {fundId: "x"}) { totalCount nodes { id } } }',
         # Equal values of a sort key that is unique only within a parent.

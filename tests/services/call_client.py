@@ -18,8 +18,7 @@ SHOWN = {
     "createCapitalCall": f"capitalCall {{ {CALL} }} replayed",
     "changeCapitalCallStatus": f"capitalCall {{ {CALL} }}",
     "recordCapitalCallPayment": f"capitalCall {{ {CALL} }} payment {{ id amountCents paidOn paymentType }} replayed",
-    "recordDistribution": "replayed distribution { id allocation { id } amountCents distributedOn distributionType"
-    " isRecallable }",
+    "recordDistribution": "replayed distribution { id allocation { id } amountCents distributedOn kind isRecallable }",
 }
 ERRORS = "userErrors { code field message expected actual }"
 

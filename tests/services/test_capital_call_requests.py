@@ -21,7 +21,7 @@ query ($id: ID!) {
     ... on DealAllocation {
       status calledCents paidCents uncalledCents unpaidCents
       capitalCalls { nodes { amountCents status payments { amountCents paymentType } } }
-      distributions { nodes { amountCents distributedOn distributionType isRecallable } }
+      distributions { nodes { amountCents distributedOn kind isRecallable } }
     }
   }
 }
@@ -123,7 +123,7 @@ async def test_distribution_is_shown_with_its_allocation(client: CallClient) -> 
         made = await client.write("recordDistribution", allocationId=allocation_id, **given)
         assert made["distribution"] == {"id": made["distribution"]["id"], "allocation": {"id": allocation_id}, **given}
     shown = (await client.server.execute(OF_ALLOCATION, {"id": allocation_id})).data["node"]["distributions"]["nodes"]
-    assert [one["distributionType"] for one in shown] == ["RETURN_OF_CAPITAL", "DIVIDEND"]
+    assert [one["kind"] for one in shown] == ["RETURN_OF_CAPITAL", "DIVIDEND"]
 
 
 async def test_keys_make_each_create_once(client: CallClient) -> None:
