@@ -116,14 +116,15 @@ async def test_distribution_is_shown_with_its_allocation(client: CallClient) -> 
     for days, kind in ((2, "DIVIDEND"), (1, "RETURN_OF_CAPITAL")):
         given: dict[str, Any] = {
             "amountCents": "7",
-            "distributionType": kind,
             "distributedOn": days_ago(days),
             "isRecallable": days == 1,
         }
-        made = await client.write("recordDistribution", allocationId=allocation_id, **given)
-        assert made["distribution"] == {"id": made["distribution"]["id"], "allocation": {"id": allocation_id}, **given}
-    shown = (await client.server.execute(OF_ALLOCATION, {"id": allocation_id})).data["node"]["distributions"]["nodes"]
-    assert [one["kind"] for one in shown] == ["RETURN_OF_CAPITAL", "DIVIDEND"]
+        asked = {"allocationId": allocation_id, "distributionType": kind, **given}
+        distribution = (await client.write("recordDistribution", **asked))["distribution"]
+        shown = {"id": distribution["id"], "allocation": {"id": allocation_id}, "kind": kind, **given}
+        assert distribution == shown
+    found = (await client.server.execute(OF_ALLOCATION, {"id": allocation_id})).data["node"]["distributions"]["nodes"]
+    assert [one["kind"] for one in found] == ["RETURN_OF_CAPITAL", "DIVIDEND"]
 
 
 async def test_keys_make_each_create_once(client: CallClient) -> None:
