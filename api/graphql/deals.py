@@ -123,7 +123,9 @@ class DealAllocation(Node):
     allocated_on: date = column("The day of the allocation.")
     notes: str | None = column("Notes.")
     author: User | None = to_one(
-        "Who made it, or last asked for an amount that needs an approval; null for an API key.", "User", by="author_id"
+        "Who made it, or last asked for an amount that needs an approval, or made the API key that did.",
+        "User",
+        by="author_id",
     )
     approval: DealAllocationApproval | None = computed(
         "Its approval; null where none is needed.",

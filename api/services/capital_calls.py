@@ -109,11 +109,13 @@ async def change_capital_call_status(
     problems = check_text("reason", reason, REASON_LENGTH_MAX)
     if problems:
         raise Refused(problems)
-    _, call = await lock_call(command, call_id, field="id")
+    allocation, call = await lock_call(command, call_id, field="id")
     if call["version"] != expected_version:
         raise version_conflict(expected_version, call["version"])
     before, after = CallStatus(call["status"]), CallStatus(status)
     CAPITAL_CALL.check(before, after)
+    if after is CallStatus.CALLED:
+        check_takes_calls(allocation, "id")
     _check_is_true(call, after, today)
     values = {"status": after.value, "next_check_on": check_on_while(after, call["due_on"], today)}
     row = await rows.update(command, "capital_calls", call_id, expected_version, values, noun="capital call")

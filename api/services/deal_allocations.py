@@ -96,9 +96,7 @@ async def create_deal_allocation(
         "status": AllocationStatus.PENDING_APPROVAL if waits else AllocationStatus.COMMITTED,
         "approval": Approval.PENDING if waits else None,
     }
-    allocation_id = await rows.insert_one(
-        command, "deal_allocations", values | {"author_id": command.principal.user_id}
-    )
+    allocation_id = await rows.insert_one(command, "deal_allocations", values | {"author_id": await author_of(command)})
     command.record("deal_allocation.created", Subject("DealAllocation", allocation_id), after=values)
     if not waits:
         await deals.invest(command, deal)
@@ -161,7 +159,20 @@ async def _revalued(command: Command, locked: Locked, changes: Mapping[str, Any]
         raise Refused([Problem(ErrorCode.APPROVAL_REQUIRED, message, (field,), actual=status)])
     undecided = {"decided_by_id": None, "decided_at": None, "decision_reason": None}
     asked = {"status": AllocationStatus.PENDING_APPROVAL, "approval": Approval.PENDING}
-    return verdict, values | asked | undecided | {"author_id": command.principal.user_id}
+    return verdict, values | asked | undecided | {"author_id": await author_of(command)}
+
+
+async def author_of(command: Command) -> int | None:
+    """The person who asks; of an API key whoever made it, so that nobody approves what their own key has asked for."""
+    principal = command.principal
+    if principal.api_key_id is None:
+        return principal.user_id
+    author_id: int | None = await command.connection.fetchval(
+        "SELECT created_by FROM api_keys WHERE organization_id = $1 AND id = $2",
+        command.organization_id,
+        principal.api_key_id,
+    )
+    return author_id
 
 
 async def delete_deal_allocation(command: Command, *, allocation_id: int, expected_version: int) -> int:

@@ -51,7 +51,8 @@ async def record_capital_call_payment(
         raise Refused(problems)
     paid_cents = call["paid_cents"] + amount_cents
     status = _status_after(call, paid_cents)
-    await _check_count(command, call_id)
+    if status is not CallStatus.PAID:
+        await _check_count(command, call_id)
     values = {
         "fund_id": call["fund_id"],
         "capital_call_id": call_id,

@@ -153,6 +153,8 @@ async def test_call_takes_so_many_payments_and_no_more(calls: Calls, monkeypatch
     for _ in range(2):
         await calls.pay(call_id, 1)
     assert await refused(calls.pay(call_id, 1)) == (ErrorCode.LIMIT_EXCEEDED, "capital_call_id", "2", "3")
+    # What settles it is never one too many: else it could only default.
+    await calls.pay(call_id, 98)
 
 
 async def test_unknown_call_and_allocation_are_not_found(calls: Calls) -> None:

@@ -69,12 +69,16 @@ async def test_refused_approvals_are_in_the_log(deals: Deals) -> None:
     assert (await shown(deals, waiting))["version"] == "1"
 
 
-async def test_what_an_api_key_asks_for_is_for_any_administrator_to_decide(deals: Deals) -> None:
+async def test_nobody_approves_what_their_own_api_key_asks_for(deals: Deals) -> None:
     create = "mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret } }"
     made = await deals.server.execute(create, {"input": {"name": "Program", "role": "EDITOR"}}, role=Role.ADMIN)
-    waiting = (await deals.allocate(600_000_000, token=made.data["createApiKey"]["secret"]))["allocation"]
-    assert waiting["author"] is None
-    assert (await deals.change(APPROVE, waiting, role=Role.ADMIN))["allocation"]["status"] == "COMMITTED"
+    secret = made.data["createApiKey"]["secret"]
+    waiting = (await deals.allocate(600_000_000, token=secret))["allocation"]
+    assert waiting["author"] == {"email": "admin@alpha.example"}
+    assert errors(await deals.change(APPROVE, waiting, role=Role.ADMIN)) == [("SELF_APPROVAL", "id")]
+    raised = (await deals.change(UPDATE, waiting, token=secret, amountCents="600000001"))["allocation"]
+    assert errors(await deals.change(APPROVE, raised, role=Role.ADMIN)) == [("SELF_APPROVAL", "id")]
+    assert (await deals.change(APPROVE, raised, token=deals.other_admin))["allocation"]["status"] == "COMMITTED"
 
 
 async def test_waiting_allocation_counts_towards_utilization_and_a_rejected_one_does_not(deals: Deals) -> None:
