@@ -18,6 +18,7 @@ from api.graphql.capital_calls import (
     GraphQLPaymentKind,
 )
 from api.graphql.context import Info
+from api.graphql.deal_rules import RuleWarning
 from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
 from api.graphql.objects import load
 from api.graphql.scalars import BigInt
@@ -98,6 +99,7 @@ class CreateCapitalCallPayload(Payload):
     """The created capital call."""
 
     capital_call: CapitalCall | None = strawberry.field(default=None, description="The call.")
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED_DESCRIPTION)
 
 
@@ -106,6 +108,7 @@ class ChangeCapitalCallStatusPayload(Payload):
     """The capital call with its new status."""
 
     capital_call: CapitalCall | None = strawberry.field(default=None, description="The call.")
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type(description="The recorded payment, and what it makes of the call.")
@@ -114,6 +117,7 @@ class RecordCapitalCallPaymentPayload(Payload):
 
     capital_call: CapitalCall | None = strawberry.field(default=None, description="The call.")
     payment: CapitalCallPayment | None = strawberry.field(default=None, description="The payment.")
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED_DESCRIPTION)
 
 
@@ -122,6 +126,7 @@ class RecordDistributionPayload(Payload):
     """The recorded distribution."""
 
     distribution: Distribution | None = strawberry.field(default=None, description="The distribution.")
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED_DESCRIPTION)
 
 

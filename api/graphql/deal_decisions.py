@@ -28,6 +28,7 @@ class RejectDealAllocationPayload(Payload):
     """The rejected allocation."""
 
     allocation: DealAllocation | None = strawberry.field(default=None, description="The allocation.")
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type

@@ -29,6 +29,7 @@ class CreateDealPayload(Payload):
     """The created deal."""
 
     deal: Deal | None = strawberry.field(default=None, description="The deal.")
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED_DESCRIPTION)
 
 
@@ -37,6 +38,7 @@ class UpdateDealPayload(Payload):
     """The changed deal."""
 
     deal: Deal | None = strawberry.field(default=None, description="The deal.")
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type(description="The created allocation.")
@@ -63,6 +65,7 @@ class DeleteDealAllocationPayload(Payload):
     """The deleted allocation."""
 
     deleted_id: strawberry.ID | None = strawberry.field(default=None, description="The id that it had.")
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type(description="The allocation with its new status.")
@@ -70,6 +73,7 @@ class ChangeDealAllocationStatusPayload(Payload):
     """The allocation with its new status."""
 
     allocation: DealAllocation | None = strawberry.field(default=None, description="The allocation.")
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type
