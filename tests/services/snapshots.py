@@ -7,8 +7,11 @@ from typing import Any
 import asyncpg
 
 from api.db.pools import Database
+from api.services import snapshot_states as states
 from api.services.commands import Writer
-from api.services.snapshot_calculation import Calculator
+from api.services.snapshot_calculation import CLAIMED, ENDED, Calculator
+from api.services.snapshot_states import Calculated, Claim
+from tests.server import RunningServer
 
 COMPANIES = """
 INSERT INTO portfolio_companies (organization_id, fund_id, name, invested_cents, current_valuation_cents,
@@ -110,3 +113,20 @@ async def assert_ended_once(owner: asyncpg.Connection, snapshot_ids: Sequence[in
 def calculator(database: Database, *, seconds_max: float = 60) -> Calculator:
     """A worker's means, on the pools of a server."""
     return Calculator(database, Writer(database), seconds_max)
+
+
+METRICS = Calculated(bytes(32), {"format": 1})
+
+
+async def fund_in(server: RunningServer, organization: str = "alpha", **sizes: int) -> SnapshotFund:
+    return await SnapshotFund.create(server.owner, server.organization_ids[organization], **sizes)
+
+
+async def claimed(by: Calculator, organization_id: int) -> Claim:
+    held = await by.run(organization_id, lambda command: states.claim(command, seconds_max=by.seconds_max), CLAIMED)
+    assert held is not None
+    return held
+
+
+async def completed(by: Calculator, organization_id: int, held: Claim) -> None:
+    await by.run(organization_id, lambda command: states.complete(command, held, METRICS), ENDED)
