@@ -199,10 +199,9 @@ class ActivityMutation:
             )
         except Refused as refused:
             return refusal(UpdateHoldingActivityPayload, refused)
+        activity = await load(info, "HoldingActivity", activity_id)
         computed = await recalculations(info, [outcome.result], is_wanted=is_wanted)
-        return UpdateHoldingActivityPayload(
-            activity=await load(info, "HoldingActivity", activity_id), recalculations=computed
-        )
+        return UpdateHoldingActivityPayload(activity=activity, recalculations=computed)
 
     @strawberry.mutation(description="Deletes a cash flow, and computes the returns that it changes.")
     async def delete_holding_activity(

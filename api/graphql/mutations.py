@@ -126,11 +126,14 @@ async def write(
     input_given: object = None,
     parent: str = "",
 ) -> Outcome[T]:
-    """Runs a command named like the mutation's field; what is read afterwards sees its effect. Raises Refused."""
+    """Runs a command named like the mutation's field; what is read afterwards sees its effect. Raises Refused.
+
+    Of the rows that it wrote, the payload shows what it made of them, whoever has changed them since the commit.
+    """
     context = info.context
     mutation = info._raw_info.field_name
     try:
-        return await context.writer.run(
+        outcome = await context.writer.run(
             context.principal,
             mutation,
             work,
@@ -140,6 +143,8 @@ async def write(
         )
     finally:
         await context.loaders.reset()
+    context.loaders.hold(outcome.written)
+    return outcome
 
 
 def authorise_first(mutation: GraphQLObjectType) -> None:

@@ -44,6 +44,14 @@ class Loaders:
         columns = frozenset(next(iter(by_id.values())).keys() if by_id else ())
         self._remembered[entity] = (columns, by_id)
 
+    def hold(self, written: Mapping[tuple[str, Any], Record]) -> None:
+        """Answers for whole rows, by table and id, as they are given here, until the next ``reset``."""
+        shown = {entity.table.name: name for name, entity in ENTITIES.items()}
+        for (table, row_id), row in written.items():
+            entity = shown.get(table)
+            if entity is not None:
+                self._loader(("row", entity), self._load_rows, entity).prime(row_id, row)
+
     async def row(self, entity: str, row_id: Any) -> Record | None:
         """The row with this id, or None."""
         row: Record | None = await self._load(("row", entity), self._load_rows, entity, row_id)
@@ -92,13 +100,16 @@ class Loaders:
         name = ("kept", id(read), repr(sorted(arguments.items())))
         return await self._load(name, self._load_kept, (read, arguments), key)
 
-    async def _load(self, name: Hashable, load: Any, about: Any, key: Any) -> Any:
+    def _loader(self, name: Hashable, load: Any, about: Any) -> DataLoader[Any, Any]:
         loader = self._loaders.get(name)
         if loader is None:
             loader = self._loaders[name] = DataLoader(partial(load, about))
+        return loader
+
+    async def _load(self, name: Hashable, load: Any, about: Any, key: Any) -> Any:
         # Shielded, because several fields wait for one future: graphql-core cancels the siblings of a field that fails,
         # and a cancelled waiter would cancel the future under those of another branch.
-        loaded = loader.load(key)
+        loaded = self._loader(name, load, about).load(key)
         try:
             return await asyncio.shield(loaded)
         except asyncio.CancelledError:

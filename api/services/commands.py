@@ -36,7 +36,8 @@ logger = structlog.get_logger(__name__)
 class Command:
     """What a service works with: an open transaction, on whose behalf it runs, and the events that it leaves behind.
 
-    ``idempotency_key`` is the key that this command holds, where it came with one.
+    ``idempotency_key`` is the key that this command holds, where it came with one. ``written`` has rows as this command
+    leaves them, by table and id: after the commit they may already be another's.
     """
 
     connection: asyncpg.Connection
@@ -44,6 +45,7 @@ class Command:
     request_id: str | None = None
     idempotency_key: str | None = None
     events: list[Event] = field(default_factory=list)
+    written: dict[tuple[str, Any], asyncpg.Record] = field(default_factory=dict)
 
     @property
     def organization_id(self) -> int:
@@ -63,13 +65,19 @@ class Command:
         """Adds an event to the organization's log, to be appended just before the commit."""
         self.events.append(Event(kind, action, subject, before, after, rows))
 
+    def wrote(self, table: str, row: asyncpg.Record) -> None:
+        """Notes a whole row as it was inserted or updated; nothing shows one that has no id."""
+        if (row_id := row.get("id")) is not None:
+            self.written[table, row_id] = row
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):
-    """What a command made; ``replayed`` where an earlier one with the same key had made it."""
+    """What a command made, and the rows that it wrote; ``replayed`` where an earlier one with the same key made it."""
 
     result: T
     replayed: bool = False
+    written: Mapping[tuple[str, Any], asyncpg.Record] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +214,7 @@ class Writer:
                 stored = asked.result_type.dump_python(result, mode="json")
                 await idempotency.store_result(connection, principal.organization_id, mutation, claim, stored)
             await self._commit(command)
-            return Outcome(result)
+            return Outcome(result, written=command.written)
 
     async def _commit(self, command: Command) -> None:
         """Appends the events, which takes the organization's head, commits at once, and wakes those who follow."""

@@ -212,12 +212,13 @@ async def change_member_role(command: Command, *, membership_id: int, role: Role
     before = await _member(command, membership_id, expected_version)
     if before["role"] == Role.ADMIN and role is not Role.ADMIN:
         await _refuse_without_another_administrator(command, membership_id)
-    await command.connection.execute(
-        "UPDATE memberships SET role = $3, version = version + 1 WHERE organization_id = $1 AND id = $2",
+    row = await command.connection.fetchrow(
+        "UPDATE memberships SET role = $3, version = version + 1 WHERE organization_id = $1 AND id = $2 RETURNING *",
         command.organization_id,
         membership_id,
         role.value,
     )
+    command.wrote("memberships", row)
     command.record(
         "member.roleChanged",
         Subject("Membership", membership_id),
@@ -236,11 +237,13 @@ async def remove_member(command: Command, *, membership_id: int, expected_versio
     before = await _member(command, membership_id, expected_version)
     if before["role"] == Role.ADMIN:
         await _refuse_without_another_administrator(command, membership_id)
-    await command.connection.execute(
-        "UPDATE memberships SET removed_at = now(), version = version + 1 WHERE organization_id = $1 AND id = $2",
+    row = await command.connection.fetchrow(
+        "UPDATE memberships SET removed_at = now(), version = version + 1 WHERE organization_id = $1 AND id = $2"
+        " RETURNING *",
         command.organization_id,
         membership_id,
     )
+    command.wrote("memberships", row)
     command.record(
         "member.removed",
         Subject("Membership", membership_id),

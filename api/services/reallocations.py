@@ -77,7 +77,7 @@ async def commit(
     fund = await command.connection.fetchrow(
         """
         UPDATE funds SET allocation_version = allocation_version + 1, version = version + 1, updated_at = now()
-        WHERE organization_id = $1 AND id = $2 AND allocation_version = $3 RETURNING size_cents
+        WHERE organization_id = $1 AND id = $2 AND allocation_version = $3 RETURNING *
         """,
         command.organization_id,
         fund_id,
@@ -85,6 +85,7 @@ async def commit(
     )
     if fund is None:
         raise await _missing_or_moved(command, fund_id, expected_version)
+    command.wrote("funds", fund)
     companies = await command.connection.fetch(COMPANIES_SQL + " FOR NO KEY UPDATE", command.organization_id, fund_id)
     rules = await business_rules.current(command.connection, command.organization_id)
     planned = plan(

@@ -102,7 +102,7 @@ async def _create(
         INSERT INTO reserve_allocations (organization_id, snapshot_id, idempotency_key, company_id,
           planned_reserve_cents, score, priority, rationale)
         SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::bigint[], $6::numeric[], $7::integer[], $8::text[])
-        ON CONFLICT (organization_id, snapshot_id, company_id) DO NOTHING RETURNING company_id, id
+        ON CONFLICT (organization_id, snapshot_id, company_id) DO NOTHING RETURNING *
         """,
         command.organization_id,
         snapshot_id,
@@ -115,6 +115,8 @@ async def _create(
     if taken:
         message = "The company has an allocation in this snapshot."
         raise Refused([Problem(ErrorCode.ALREADY_EXISTS, message, ("company_id",), index) for index in taken])
+    for row in inserted:
+        command.wrote("reserve_allocations", row)
     for one in allocations:
         command.record(
             "reserve_allocation.created",

@@ -16,11 +16,14 @@ async def insert(
     columns = ["organization_id", *values]
     placeholders = ", ".join(f"${index}" for index in range(1, len(columns) + 1))
     conflict = " ON CONFLICT DO NOTHING" if on_conflict_nothing else ""
-    return await command.connection.fetchrow(
+    row = await command.connection.fetchrow(
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders}){conflict} RETURNING *",
         command.organization_id,
         *values.values(),
     )
+    if row is not None:
+        command.wrote(table, row)
+    return row
 
 
 async def insert_one(command: Command, table: str, values: Mapping[str, Any]) -> int:
@@ -74,6 +77,7 @@ async def update(
         *values.values(),
     )
     if row is not None:
+        command.wrote(table, row)
         return row
     actual = await command.connection.fetchval(
         f"SELECT version FROM {table} WHERE organization_id = $1 AND id = $2", command.organization_id, row_id
