@@ -9,13 +9,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import tzinfo
 from decimal import Decimal
-from typing import NoReturn
 
 from api.domain.capital_entries import FIELDS, PROBLEMS_MAX, FileEntry, NumberText, Pairs, Reading, read_entries
+from api.domain.file_text import refuse_file, text_of
 from api.errors import ErrorCode, Problem, Refused
 
 COLUMNS_NEEDED = tuple(FIELDS)[:7]
-FILE_BYTES_MAX = 50_000_000
 ENTRIES_MAX = 20_000
 """While they are appended, nothing else is written for the organization: seconds, for so many."""
 
@@ -24,24 +23,24 @@ def read_json(data: bytes, zone: tzinfo) -> Reading:
     """The entries of a JSON list of objects; raises Refused where it is none, or too much."""
     try:
         document = json.loads(
-            _text(data),
+            text_of(data),
             parse_float=NumberText,
             parse_int=NumberText,
             parse_constant=NumberText,
             object_pairs_hook=Pairs,
         )
     except json.JSONDecodeError as error:
-        _refuse_file(f"The file is not JSON: {error}.")
+        refuse_file(f"The file is not JSON: {error}.")
     except RecursionError:
-        _refuse_file("The file is nested too deeply.")
+        refuse_file("The file is nested too deeply.")
     if not isinstance(document, list) or isinstance(document, Pairs):
-        _refuse_file("The file must hold a list of entries.")
+        refuse_file("The file must hold a list of entries.")
     return _read_bounded(document, zone)
 
 
 def read_csv(data: bytes, zone: tzinfo) -> Reading:
     """The entries of a CSV with a header; raises Refused where its columns are not those of a history, or too much."""
-    reader = csv.reader(io.StringIO(_text(data), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text_of(data), newline=""), strict=True)
     rows: list[object] = []
     try:
         header = next(reader, [])
@@ -51,7 +50,7 @@ def read_csv(data: bytes, zone: tzinfo) -> Reading:
                 same_length = len(cells) == len(header)
                 rows.append(dict(zip(header, cells, strict=True)) if same_length else len(cells))
     except csv.Error as error:
-        _refuse_file(f"Line {reader.line_num} of the file is not CSV: {error}.")
+        refuse_file(f"Line {reader.line_num} of the file is not CSV: {error}.")
     return _read_bounded(rows, zone)
 
 
@@ -65,21 +64,8 @@ def _check_header(header: Sequence[str]) -> None:
 
 def _read_bounded(rows: Sequence[object], zone: tzinfo) -> Reading:
     if len(rows) > ENTRIES_MAX:
-        _refuse_file(f"The file has {len(rows)} entries; at most {ENTRIES_MAX} are taken at once.")
+        refuse_file(f"The file has {len(rows)} entries; at most {ENTRIES_MAX} are taken at once.")
     return read_entries(rows, zone)
-
-
-def _text(data: bytes) -> str:
-    if len(data) > FILE_BYTES_MAX:
-        _refuse_file(f"The file has {len(data)} bytes; at most {FILE_BYTES_MAX} are read.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        _refuse_file(f"The file is not UTF-8 at byte {error.start}.")
-
-
-def _refuse_file(message: str) -> NoReturn:
-    raise Refused([Problem(ErrorCode.INVALID_INPUT, message)])
 
 
 def write_json(entries: Iterable[FileEntry]) -> bytes:

@@ -7,8 +7,9 @@ an empty note comes back as none.
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
+from api.domain.file_text import refuse_file, text_of
 from api.domain.flow_rows import (
     CELL_SHOWN_MAX,
     PROBLEMS_MAX,
@@ -23,7 +24,6 @@ from api.domain.flow_rows import (
 )
 from api.errors import ErrorCode, Problem, Refused
 
-FILE_BYTES_MAX = 50_000_000
 ROWS_MAX = 100_000
 """All rows are one transaction."""
 
@@ -52,11 +52,11 @@ def _read(
     rows: list[T] = []
     for line, cells in _lines(data, (*HOLDING_COLUMNS, *columns), needed, problems):
         if len(rows) == ROWS_MAX:
-            _refuse_file(f"The file has more than {ROWS_MAX} rows; split it.")
+            refuse_file(f"The file has more than {ROWS_MAX} rows; split it.")
         rows.append(read(Row(line, cells, form, problems)))
     problems.refuse_any()
     if not rows:
-        _refuse_file("The file has no rows.")
+        refuse_file("The file has no rows.")
     return rows
 
 
@@ -64,7 +64,7 @@ def _lines(
     data: bytes, columns: Sequence[str], needed: Sequence[str], problems: Problems
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows under the header, each with the line it begins on; empty lines are passed over."""
-    reader = csv.reader(io.StringIO(_text(data), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text_of(data), newline=""), strict=True)
     try:
         header = next(reader, [])
         _check_header(header, columns, needed)
@@ -89,19 +89,6 @@ def _check_header(header: Sequence[str], columns: Sequence[str], needed: Sequenc
     found += [f"The file has the column {name} more than once." for name in columns if header.count(name) > 1]
     if found:
         raise Refused([Problem(ErrorCode.INVALID_INPUT, message) for message in found[:PROBLEMS_MAX]])
-
-
-def _text(data: bytes) -> str:
-    if len(data) > FILE_BYTES_MAX:
-        _refuse_file(f"The file has {len(data)} bytes; at most {FILE_BYTES_MAX} are read.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        _refuse_file(f"The file is not UTF-8 at byte {error.start}.")
-
-
-def _refuse_file(message: str) -> NoReturn:
-    raise Refused([Problem(ErrorCode.INVALID_INPUT, message)])
 
 
 def write_activities(rows: Iterable[ActivityRow], places: int) -> bytes:

@@ -18,8 +18,8 @@ from api.graphql.capital_calls import (
     GraphQLPaymentKind,
 )
 from api.graphql.context import Info
-from api.graphql.deal_rules import RuleWarning
-from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
+from api.graphql.deal_rules import PayloadWithWarnings
+from api.graphql.mutations import KEY_DESCRIPTION, REPLAYED_DESCRIPTION, given, refusal, row_id, write
 from api.graphql.objects import load
 from api.graphql.scalars import BigInt
 from api.services import capital_calls, distributions, payments
@@ -95,38 +95,34 @@ class RecordDistributionInput:
 
 
 @strawberry.type(description="The created capital call.")
-class CreateCapitalCallPayload(Payload):
+class CreateCapitalCallPayload(PayloadWithWarnings):
     """The created capital call."""
 
     capital_call: CapitalCall | None = strawberry.field(default=None, description="The call.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED_DESCRIPTION)
 
 
 @strawberry.type(description="The capital call with its new status.")
-class ChangeCapitalCallStatusPayload(Payload):
+class ChangeCapitalCallStatusPayload(PayloadWithWarnings):
     """The capital call with its new status."""
 
     capital_call: CapitalCall | None = strawberry.field(default=None, description="The call.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type(description="The recorded payment, and what it makes of the call.")
-class RecordCapitalCallPaymentPayload(Payload):
+class RecordCapitalCallPaymentPayload(PayloadWithWarnings):
     """The recorded payment."""
 
     capital_call: CapitalCall | None = strawberry.field(default=None, description="The call.")
     payment: CapitalCallPayment | None = strawberry.field(default=None, description="The payment.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED_DESCRIPTION)
 
 
 @strawberry.type(description="The recorded distribution.")
-class RecordDistributionPayload(Payload):
+class RecordDistributionPayload(PayloadWithWarnings):
     """The recorded distribution."""
 
     distribution: Distribution | None = strawberry.field(default=None, description="The distribution.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED_DESCRIPTION)
 
 

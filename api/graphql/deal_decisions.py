@@ -7,28 +7,26 @@ import strawberry
 from api.errors import Refused
 from api.graphql.context import Info
 from api.graphql.deal_inputs import ApproveDealAllocationInput, RejectDealAllocationInput
-from api.graphql.deal_rules import RuleWarning, shown_warnings
+from api.graphql.deal_rules import PayloadWithWarnings, shown_warnings
 from api.graphql.deals import DealAllocation
-from api.graphql.mutations import Payload, refusal, row_id, write
+from api.graphql.mutations import refusal, row_id, write
 from api.graphql.objects import load
 from api.services import deal_decisions
 from api.services.deal_allocations import NOUN, Written
 
 
 @strawberry.type(description="The approved allocation.")
-class ApproveDealAllocationPayload(Payload):
+class ApproveDealAllocationPayload(PayloadWithWarnings):
     """The approved allocation."""
 
     allocation: DealAllocation | None = strawberry.field(default=None, description="The allocation.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type(description="The rejected allocation.")
-class RejectDealAllocationPayload(Payload):
+class RejectDealAllocationPayload(PayloadWithWarnings):
     """The rejected allocation."""
 
     allocation: DealAllocation | None = strawberry.field(default=None, description="The allocation.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type

@@ -14,9 +14,9 @@ from api.graphql.deal_inputs import (
     UpdateDealAllocationInput,
     UpdateDealInput,
 )
-from api.graphql.deal_rules import RuleWarning, shown_warnings
+from api.graphql.deal_rules import PayloadWithWarnings, shown_warnings
 from api.graphql.deals import Deal, DealAllocation
-from api.graphql.mutations import REPLAYED_DESCRIPTION, Payload, given, refusal, row_id, write
+from api.graphql.mutations import REPLAYED_DESCRIPTION, given, refusal, row_id, write
 from api.graphql.objects import load
 from api.services import deal_allocations, deal_decisions, deals
 from api.services.deal_allocations import Written
@@ -25,55 +25,49 @@ NOUN = deal_allocations.NOUN
 
 
 @strawberry.type(description="The created deal.")
-class CreateDealPayload(Payload):
+class CreateDealPayload(PayloadWithWarnings):
     """The created deal."""
 
     deal: Deal | None = strawberry.field(default=None, description="The deal.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED_DESCRIPTION)
 
 
 @strawberry.type(description="The changed deal.")
-class UpdateDealPayload(Payload):
+class UpdateDealPayload(PayloadWithWarnings):
     """The changed deal."""
 
     deal: Deal | None = strawberry.field(default=None, description="The deal.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type(description="The created allocation.")
-class CreateDealAllocationPayload(Payload):
+class CreateDealAllocationPayload(PayloadWithWarnings):
     """The created allocation."""
 
     allocation: DealAllocation | None = strawberry.field(
         default=None, description="The allocation; null in a replay where it has been deleted since."
     )
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
     replayed: bool = strawberry.field(default=False, description=REPLAYED_DESCRIPTION)
 
 
 @strawberry.type(description="The changed allocation.")
-class UpdateDealAllocationPayload(Payload):
+class UpdateDealAllocationPayload(PayloadWithWarnings):
     """The changed allocation."""
 
     allocation: DealAllocation | None = strawberry.field(default=None, description="The allocation.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type(description="The deleted allocation.")
-class DeleteDealAllocationPayload(Payload):
+class DeleteDealAllocationPayload(PayloadWithWarnings):
     """The deleted allocation."""
 
     deleted_id: strawberry.ID | None = strawberry.field(default=None, description="The id that it had.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type(description="The allocation with its new status.")
-class ChangeDealAllocationStatusPayload(Payload):
+class ChangeDealAllocationStatusPayload(PayloadWithWarnings):
     """The allocation with its new status."""
 
     allocation: DealAllocation | None = strawberry.field(default=None, description="The allocation.")
-    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 @strawberry.type

@@ -12,7 +12,7 @@ from api.errors import Refused
 from api.graphql.context import Info
 from api.graphql.deal_inputs import CreateDealAllocationInput
 from api.graphql.enums import describe
-from api.graphql.mutations import UserError, given, row_id, user_error
+from api.graphql.mutations import Payload, UserError, given, row_id, user_error
 from api.services import deal_validation
 
 GraphQLRuleCode = describe(
@@ -61,6 +61,13 @@ class AllocationValidation:
     errors: list[RuleError] = strawberry.field(description="What the rules forbid it for.")
     warnings: list[RuleWarning] = strawberry.field(description="What the rules warn of.")
     user_errors: list[UserError] = strawberry.field(description="What else it would be refused for.")
+
+
+@strawberry.type
+class PayloadWithWarnings(Payload):
+    """The answer of a mutation about deals and what is called for them."""
+
+    warnings: list[RuleWarning] = strawberry.field(default_factory=list, description="What the rules warned of.")
 
 
 def shown_warnings(findings: Sequence[Finding]) -> list[RuleWarning]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.domain import capital_file
+from api.domain import capital_file, file_text
 from api.domain.capital import RATE_MAX, CapitalAction
 from api.domain.capital_entries import PROBLEMS_MAX, FileEntry, Reading, time_zone
 from api.domain.capital_file import read_csv, read_json, write_csv, write_json
@@ -262,7 +262,7 @@ def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capital_file, "ENTRIES_MAX", 2)
     assert len(read_json(json_of({}, {}), UTC).entries) == 2
     assert refusal(json_of({}, {}, {})) == ["The file has 3 entries; at most 2 are taken at once."]
-    monkeypatch.setattr(capital_file, "FILE_BYTES_MAX", 10)
+    monkeypatch.setattr(file_text, "FILE_BYTES_MAX", 10)
     assert refusal(b" " * 11) == ["The file has 11 bytes; at most 10 are read."]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.domain import flow_file
+from api.domain import file_text, flow_file
 from api.domain.activities import ActivityType
 from api.domain.dates import DATE_MAX, DATE_MIN
 from api.domain.flow_file import read_activities, read_valuations, write_activities, write_valuations
@@ -167,5 +167,5 @@ def test_file_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "fund,valued_on,value\n" + "A,2024-01-31,5\n" * 3
     monkeypatch.setattr(flow_file, "ROWS_MAX", 2)
     assert told(read_valuations, text) == ["The file has more than 2 rows; split it."]
-    monkeypatch.setattr(flow_file, "FILE_BYTES_MAX", 5)
+    monkeypatch.setattr(file_text, "FILE_BYTES_MAX", 5)
     assert told(read_valuations, text) == [f"The file has {len(text)} bytes; at most 5 are read."]
