@@ -58,7 +58,7 @@ async def update_business_rules(command: Command, *, expected_version: int, chan
         raise Refused(problems)
     version = expected_version + 1
     values = {"version": version, **asdict(wanted), "changed_by_id": command.principal.user_id}
-    if await rows.insert(command, "business_rules", values, on_conflict_nothing=True) is None:
+    if await rows.insert(command, "business_rules", values, unless_taken=("version",)) is None:
         # Somebody else has just set that version; their commit is over, or the insert would still wait for it.
         raise version_conflict(expected_version, (await current(command.connection, command.organization_id)).version)
     before, after = rows.changed(asdict(present.rules), asdict(wanted), NAMES)

@@ -153,7 +153,7 @@ async def add_capital_source(
         "currency": own_currency,
         "added_on": effective_on,
     }
-    source = await rows.insert(command, "capital_sources", values, on_conflict_nothing=True)
+    source = await rows.insert(command, "capital_sources", values, unless_taken=("external_key",))
     if source is None:
         message = "There is a source of this external key."
         raise Refused([Problem(ErrorCode.ALREADY_EXISTS, message, ("external_key",))])

@@ -251,7 +251,7 @@ async def _insert_sources(command: Command, sources: Mapping[str, _Standing]) ->
           removed_on, currency)
         SELECT $1, added.*, $8
         FROM unnest($2::text[], $3::text[], $4::numeric[], $5::bigint[], $6::date[], $7::date[]) AS added
-        ON CONFLICT DO NOTHING RETURNING id, external_key
+        ON CONFLICT (organization_id, external_key) DO NOTHING RETURNING id, external_key
         """,
         command.organization_id,
         list(sources),

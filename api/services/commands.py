@@ -17,12 +17,14 @@ from api import metrics
 from api.db.connections import LOST_CONNECTION
 from api.db.event_bus import Committed, EventBus, Rows
 from api.db.pools import Database
-from api.domain.access import FOR_PEOPLE, Principal, Role, allows
-from api.errors import ErrorCode, Forbidden, Problem, Refused, Unauthenticated, Unavailable
+from api.domain.access import FOR_PEOPLE, Principal, allows
+from api.errors import ErrorCode, Forbidden, Problem, Refused, Unavailable
 from api.services import idempotency
 from api.services.audit import Appended, AuditKind, Event, Subject, digest
 from api.services.idempotency import Claim
+from api.services.principals import check_principal
 from api.services.queues import Queues
+from api.services.sequence_repair import repair_sequence
 
 ATTEMPTS_MAX = 5
 SETTLE_SECONDS_MAX = 15.0
@@ -94,6 +96,10 @@ class _Asked(Generic[T]):
 
 class CommitFailed(Unavailable):
     """The server rolled back what was to be committed."""
+
+
+class IdsWereTaken(Exception):
+    """The sequence of a table had fallen behind its ids, and has been moved on; the command can run again."""
 
 
 class PermissionRefused(Refused):
@@ -174,7 +180,7 @@ class Writer:
             await self._commit(command)
 
     async def _retrying(self, asked: _Asked[T]) -> Outcome[T]:
-        faults = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+        faults = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, IdsWereTaken)
         async for attempt in stamina.retry_context(
             on=faults,
             attempts=ATTEMPTS_MAX,
@@ -187,8 +193,23 @@ class Writer:
                 if attempt.num > 1:
                     metrics.RETRIES.inc()
                 async with self._organizations.place(asked.principal.organization_id):
-                    return await self._attempt(asked)
+                    try:
+                        return await self._attempt(asked)
+                    except asyncpg.UniqueViolationError as error:
+                        await self._repair_ids(asked.principal.organization_id, error)
+                        raise
         raise AssertionError("the last attempt returns or raises")
+
+    async def _repair_ids(self, organization_id: int, error: asyncpg.UniqueViolationError) -> None:
+        """Moves the sequence of a table on whose new id was taken; raises IdsWereTaken where that was it."""
+        if error.constraint_name != f"{error.table_name}_pkey":
+            return
+        async with self.database.writing(organization_id) as connection:
+            if await repair_sequence(connection, error.table_name) is None:
+                return
+            await connection.execute("COMMIT")
+        logger.warning("sequence_repaired", table=error.table_name)
+        raise IdsWereTaken from error
 
     async def _attempt(self, asked: _Asked[T]) -> Outcome[T]:
         principal, mutation, claim = asked.principal, asked.mutation, asked.claim
@@ -275,34 +296,6 @@ def _committed(events: Sequence[Event], appended: Appended) -> Committed | None:
     subject_id = str(event.subject.id) if event.subject else None
     rows = event.rows(appended)
     return Committed(appended.sequence, appended.event_id, event.kind.value, event.action, subject_id, rows)
-
-
-async def check_principal(connection: asyncpg.Connection, principal: Principal) -> None:
-    """Looks, inside the transaction, whether the role still holds: it may have been taken since sign-in.
-
-    Raises Unauthenticated.
-    """
-    if principal.api_key_id is not None:
-        role = await connection.fetchval(
-            "SELECT role FROM api_keys WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL"
-            " AND expires_at > now()",
-            principal.organization_id,
-            principal.api_key_id,
-        )
-        if role is None:
-            raise Unauthenticated("The API key is no longer valid.")
-        return
-    if principal.user_id is None:
-        return
-    role = await connection.fetchval(
-        "SELECT role FROM memberships WHERE organization_id = $1 AND user_id = $2 AND removed_at IS NULL",
-        principal.organization_id,
-        principal.user_id,
-    )
-    if role is None:
-        raise Unauthenticated("You are no longer a member of this organization.")
-    if Role(role) is not principal.role:
-        raise Unauthenticated("Your role has changed; send the request again.")
 
 
 def _log_abandoned(task: "asyncio.Future[Any]") -> None:

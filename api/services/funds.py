@@ -40,7 +40,7 @@ async def create_fund(
     }
     _refuse_bad_values(values)
     values["currency"] = currency or await base_currency(command)
-    row = await rows.insert(command, "funds", values, on_conflict_nothing=True)
+    row = await rows.insert(command, "funds", values, unless_taken=("name", "vintage_year"))
     if row is None:
         raise _already_exists()
     command.record("fund.created", Subject("Fund", row["id"]), after={column: row[column] for column in FUND_COLUMNS})

@@ -9,8 +9,9 @@ from api.domain.access import Principal, Role
 from api.errors import ErrorCode, Problem, Refused, invalid, not_found, version_conflict
 from api.services.audit import AuditKind, Subject
 from api.services.checks import check_text
-from api.services.commands import Command, check_principal
+from api.services.commands import Command
 from api.services.organizations import EMAIL, EMAIL_LENGTH_MAX
+from api.services.principals import check_principal
 from api.services.sessions import as_authentication, revoke_sessions_of_member, token_hash
 
 INVITATION_DAYS = 14
@@ -193,7 +194,7 @@ async def _join(command: Command, invitation: asyncpg.Record, password_hash: str
         membership_id = await command.connection.fetchval(
             """
             INSERT INTO memberships (organization_id, user_id, role) VALUES ($1, $2, $3)
-            ON CONFLICT DO NOTHING RETURNING id
+            ON CONFLICT (organization_id, user_id) DO NOTHING RETURNING id
             """,
             command.organization_id,
             user_id,

@@ -12,7 +12,7 @@ async def create_portfolio(command: Command, *, name: str, currency: str) -> int
     problems = check_name("name", name)
     if problems:
         raise Refused(problems)
-    row = await rows.insert(command, "portfolios", {"name": name, "currency": currency}, on_conflict_nothing=True)
+    row = await rows.insert(command, "portfolios", {"name": name, "currency": currency}, unless_taken=("name",))
     if row is None:
         raise Refused([Problem(ErrorCode.ALREADY_EXISTS, "There is a portfolio of this name.", ("name",))])
     portfolio_id: int = row["id"]
@@ -40,7 +40,7 @@ async def create_holding(
         message = "A portfolio holds funds of its own currency only."
         raise Refused([invalid("fund_id", message, expected=portfolio_currency, actual=fund_currency)])
     values = {"portfolio_id": portfolio_id, "fund_id": fund_id, "commitment_cents": commitment_cents}
-    row = await rows.insert(command, "portfolio_funds", values, on_conflict_nothing=True)
+    row = await rows.insert(command, "portfolio_funds", values, unless_taken=("portfolio_id", "fund_id"))
     if row is None:
         raise Refused([Problem(ErrorCode.ALREADY_EXISTS, "The portfolio holds this fund already.", ("fund_id",))])
     holding_id: int = row["id"]

@@ -10,12 +10,14 @@ from api.services.commands import Command
 
 
 async def insert(
-    command: Command, table: str, values: Mapping[str, Any], *, on_conflict_nothing: bool = False
+    command: Command, table: str, values: Mapping[str, Any], *, unless_taken: Sequence[str] = ()
 ) -> asyncpg.Record | None:
-    """The inserted row; None where ``on_conflict_nothing`` and a unique key is taken."""
+    """The inserted row; None where another of the organization has the same of the columns ``unless_taken``."""
     columns = ["organization_id", *values]
     placeholders = ", ".join(f"${index}" for index in range(1, len(columns) + 1))
-    conflict = " ON CONFLICT DO NOTHING" if on_conflict_nothing else ""
+    # With its columns: an id that is taken, for its sequence is behind, is something else.
+    key = ", ".join(("organization_id", *unless_taken))
+    conflict = f" ON CONFLICT ({key}) DO NOTHING" if unless_taken else ""
     row = await command.connection.fetchrow(
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders}){conflict} RETURNING *",
         command.organization_id,

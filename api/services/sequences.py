@@ -14,12 +14,12 @@ from api.domain.sequences import SequenceHealth, SequenceStatus
 from api.errors import ConfigurationError, Unavailable
 from api.services.audit import AuditKind, Subject
 from api.services.commands import Command
+from api.services.sequence_repair import repair_sequence
 
 BLOCK_MAX = 20_000
 logger = structlog.get_logger(__name__)
 
 _HEALTH = "SELECT table_name, sequence_name, last_value, is_called, max_id FROM sequence_health()"
-_REPAIR = "SELECT table_name, sequence_name, last_value, is_called, max_id FROM repair_sequence($1)"
 _LAST = ("capital_history", "audit_events")
 """What every writer inserts into last is locked last."""
 
@@ -44,10 +44,7 @@ async def repair_sequences(command: Command) -> list[SequenceHealth]:
     are held off the tables concerned until the commit.
     """
     behind = _behind(await read_health(command.connection))
-    repaired = []
-    for state in behind:
-        row = await command.connection.fetchrow(_REPAIR, state.table)
-        repaired.append(SequenceHealth(*row))
+    repaired = [await _repair(command.connection, state) for state in behind]
     command.record(
         "sequences.repaired",
         Subject("Organization", command.organization_id),
@@ -63,10 +60,7 @@ async def repair_all(connection: asyncpg.Connection) -> list[SequenceHealth]:
     the repaired ones. At most three seconds are waited for a table's writers: LockNotAvailableError.
     """
     await connection.execute("SET lock_timeout = '3s'")
-    return [
-        SequenceHealth(*await connection.fetchrow(_REPAIR, behind.table))
-        for behind in _behind(await read_health(connection))
-    ]
+    return [await _repair(connection, behind) for behind in _behind(await read_health(connection))]
 
 
 async def check_database(owner_url: str) -> list[SequenceHealth]:
@@ -99,6 +93,13 @@ async def repair_at_start(url: str, role: str) -> None:
         return
     for state in repaired:
         logger.warning("sequence_repaired", table=state.table, last_value=state.last_value)
+
+
+async def _repair(connection: asyncpg.Connection, behind: SequenceHealth) -> SequenceHealth:
+    repaired = await repair_sequence(connection, behind.table)
+    if repaired is None:
+        raise AssertionError("what has a sequence hands out ids")
+    return repaired
 
 
 def _behind(states: Sequence[SequenceHealth]) -> list[SequenceHealth]:

@@ -17,6 +17,7 @@ from tests.server import RunningServer
 TABLES = ("holding_activity_log", "portfolio_fund_irr_values", "portfolio_irr_values", "portfolio_fund_valuations")
 HEALTH = "{ sequenceHealth { table lastValue isCalled maxId gap status severity } }"
 REPAIR = "mutation { repairSequences { repaired { table lastValue gap status } userErrors { code } } }"
+CREATE = "mutation ($name: String!) { createFund(input: { name: $name }) { fund { name } userErrors { code } } }"
 INSERT = "INSERT INTO funds (organization_id, name, currency) VALUES ($1, $2, 'USD') RETURNING id"
 TAKE = """
 import asyncio, asyncpg, json, random, sys
@@ -205,3 +206,26 @@ async def test_no_insert_fails_after_the_repair_under_ten_writers(server: Runnin
     assert made_after >= 200
     assert all(state.status is SequenceStatus.HEALTHY for state in await read_health(maintenance))
     await maintenance.close()
+
+
+@pytest.mark.parametrize("table", ["funds", "audit_events"])
+async def test_writers_move_on_a_sequence_that_was_set_back(server: RunningServer, table: str) -> None:
+    for number in range(5):
+        assert (await server.execute(CREATE, {"name": f"Earlier {number}"})).data["createFund"]["userErrors"] == []
+    await server.owner.execute("SELECT setval(pg_get_serial_sequence($1, 'id'), 1, false)", table)
+    answers = await asyncio.gather(*(server.execute(CREATE, {"name": f"Fund {number}"}) for number in range(10)))
+    assert [answer.data["createFund"] for answer in answers] == [
+        {"fund": {"name": f"Fund {number}"}, "userErrors": []} for number in range(10)
+    ]
+    application = await as_application(server.database_url)
+    assert {state.status for state in await read_health(application)} == {SequenceStatus.HEALTHY}
+    await application.close()
+
+
+async def test_id_that_is_taken_is_not_taken_for_a_name_that_is(server: RunningServer) -> None:
+    """A key that is taken is answered, an id that is taken mended: neither is the other."""
+    await server.execute(CREATE, {"name": "There"})
+    await server.owner.execute("SELECT setval('funds_id_seq', 1, false)")
+    there, new = [(await server.execute(CREATE, {"name": name})).data["createFund"] for name in ("There", "New")]
+    assert there == {"fund": None, "userErrors": [{"code": "ALREADY_EXISTS"}]}
+    assert new == {"fund": {"name": "New"}, "userErrors": []}
