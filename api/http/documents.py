@@ -106,8 +106,12 @@ class Documents:
     declared: DeclaredFields
     introspection: Introspection = Introspection.EVERYBODY
     hides_suggestions: bool = False
+    hits: int = 0
+    misses: int = 0
+    """How often the document that was asked for was there, and how often not."""
+    bytes: int = 0
+    """What all that are kept weigh."""
     _documents: OrderedDict[str, Document] = field(default_factory=OrderedDict)
-    _bytes: int = 0
     _seen: set[int] = field(default_factory=set)
     _fields: frozenset[str] = field(init=False)
 
@@ -115,6 +119,10 @@ class Documents:
         """Looks up the names of all root fields there are."""
         roots = (self.schema.query_type, self.schema.mutation_type, self.schema.subscription_type)
         self._fields = frozenset(name for root in roots if root is not None for name in root.fields)
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._documents)
 
     def keeps(self, text: str) -> bool:
         """Whether the document of this text is in the cache."""
@@ -127,8 +135,10 @@ class Documents:
         """
         document = self._documents.get(text)
         if document is not None:
+            self.hits += 1
             self._documents.move_to_end(text)
             return document if is_signed_in else self._for_anybody(document)
+        self.misses += 1
         document = self._read(text, is_signed_in=is_signed_in)
         if self._is_new(text):
             return document if is_signed_in else self._for_anybody(document)
@@ -139,11 +149,11 @@ class Documents:
 
     def _grow(self, bytes_: int) -> None:
         """Makes room for so many more bytes, which are there already: a document's, or later those of its plans."""
-        self._bytes += bytes_
-        while self._bytes > KEPT_BYTES_MAX or len(self._documents) > DOCUMENTS_MAX:
+        self.bytes += bytes_
+        while self.bytes > KEPT_BYTES_MAX or len(self._documents) > DOCUMENTS_MAX:
             _, oldest = self._documents.popitem(last=False)
             oldest.weight.leave()
-            self._bytes -= oldest.weight.bytes
+            self.bytes -= oldest.weight.bytes
 
     def _for_anybody(self, document: Document) -> Document:
         """The document as callers without a token see it: what is wrong with one would tell what the schema has."""

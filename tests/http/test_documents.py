@@ -109,14 +109,14 @@ def weighed_over_taken(kept: Documents, texts: Iterable[str], keep: Callable[[st
     """What these documents weigh by estimate, over the bytes that were allocated for them and kept."""
     gc.collect()
     tracemalloc.start()
-    before = kept._bytes
+    before = kept.bytes
     for text in texts:
         keep(text)
     gc.collect()
     snapshot = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, path) for path in VISITING])
     tracemalloc.stop()
     taken: int = sum(statistic.size for statistic in snapshot.statistics("filename"))
-    return (kept._bytes - before) / taken
+    return (kept.bytes - before) / taken
 
 
 @pytest.mark.parametrize("text", [SMALL, PAGE, WIDE, FRAGMENTS, BAD_VALUE, "{ a%d: nothing }", "{ a%d"])
@@ -150,7 +150,7 @@ def test_what_generated_documents_weigh_is_about_what_they_take() -> None:
 def test_plans_push_out_what_was_asked_least_recently(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = new_documents()
     small, wide = ([kept.get(text % 1) for _ in range(2)][1] for text in (SMALL, WIDE))
-    monkeypatch.setattr(documents, "KEPT_BYTES_MAX", kept._bytes)
+    monkeypatch.setattr(documents, "KEPT_BYTES_MAX", kept.bytes)
     plan_all(wide)
     # The plans of the one have taken all the room that there was, its own too.
     assert kept.get(SMALL % 1) is not small
@@ -161,9 +161,9 @@ def test_what_is_pushed_out_weighs_nothing_any_more(monkeypatch: pytest.MonkeyPa
     kept = new_documents()
     monkeypatch.setattr(documents, "DOCUMENTS_MAX", 1)
     first, second = ([kept.get(text % 1) for _ in range(2)][1] for text in (WIDE, SMALL))
-    assert kept._bytes == second.weight.bytes
+    assert kept.bytes == second.weight.bytes
     plan_all(first)
-    assert kept._bytes == second.weight.bytes
+    assert kept.bytes == second.weight.bytes
 
 
 def test_statements_beyond_those_that_are_kept_weigh_nothing() -> None:
@@ -180,5 +180,5 @@ def test_statements_beyond_those_that_are_kept_weigh_nothing() -> None:
         plan = operation.plans.get(variables)
         assert plan is not None
         plan.statements[0].get(plan.wanted(variables, date(2026, 1, 1)), 1)
-        weights.add(kept._bytes)
+        weights.add(kept.bytes)
     assert len(weights) == SHAPES_MAX
