@@ -39,7 +39,7 @@ from api.reads.kept import KeptAnswers
 from api.reads.kept_ahead import Refresher
 from api.reads.live.followers import LiveLog
 from api.services.commands import Writer
-from api.services.passwords import Passwords, give_back_blocks
+from api.services.passwords import Passwords
 from api.services.rate_limits import RateLimits
 from api.services.sessions import Lifetimes
 from api.services.sign_in import SignIns
@@ -159,7 +159,6 @@ def create_app_from_environment() -> Application:
     """The application of this process's settings, for uvicorn and its workers."""
     settings = load_settings()
     logs.configure(settings.log_level)
-    give_back_blocks()
     app = create_app(settings)
     _stop_streams_on_signals(app)
     _leave_to_stay()

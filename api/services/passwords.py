@@ -1,7 +1,6 @@
 """Hashing and checking passwords with argon2id, in a few threads of low priority that only so many may wait for."""
 
 import asyncio
-import ctypes
 import os
 import sys
 import threading
@@ -24,10 +23,6 @@ RESTS = 2.0
 """How long a thread rests between two passwords, for each second that it worked: others want the processor, too."""
 NETWORK_SHARE = 0.5
 """How much of the places the attempts from one client network may hold."""
-BLOCK_BYTES = 4_000_000
-"""What is allocated in one piece of so much goes back to the system when it is freed; a password takes 20 MB."""
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Parameters of glibc's mallopt."""
 
 T = TypeVar("T")
 
@@ -38,18 +33,6 @@ def check_new_password(password: str, field: str = "password") -> list[Problem]:
         return []
     expected = f"{LENGTH_MIN} to {LENGTH_MAX} characters"
     return [invalid(field, f"A password has {expected}.", expected=expected, actual=str(len(password)))]
-
-
-def give_back_blocks() -> None:
-    """Has this process give large blocks back to the system, where its C library is glibc: once, before any is freed.
-
-    By itself glibc learns from the first block that is freed to keep such blocks for the next time. Whatever small is
-    put into one in the meantime makes the next one take new memory, up to 64 MB for each thread.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, BLOCK_BYTES)
-        mallopt(_TRIM_THRESHOLD, 2 * BLOCK_BYTES)
 
 
 class Passwords:
