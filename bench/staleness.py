@@ -28,7 +28,7 @@ mutation Pay($input: RecordCapitalCallPaymentInput!) {
   recordCapitalCallPayment(input: $input) { userErrors { code message } }
 }
 """
-CACHES = "{ system { caches { hits misses } } }"
+CACHES = "{ system { caches { name hits misses } } }"
 _LOG = """
 SELECT action, body FROM audit_events
 WHERE organization_id = $1 AND sequence > $2 AND action IN ('distribution.recorded', 'capital_call.paid')
@@ -93,7 +93,8 @@ class Load:
         hits = misses = 0
         async with httpx.AsyncClient(timeout=60) as client:
             for port in self.ports:
-                (cache,) = (await self._ask(client, port, CACHES, {}))["system"]["caches"]
+                caches = (await self._ask(client, port, CACHES, {}))["system"]["caches"]
+                [cache] = [cache for cache in caches if cache["name"] == "fundMetrics"]
                 hits, misses = hits + int(cache["hits"]), misses + int(cache["misses"])
         return hits, misses
 

@@ -1,5 +1,6 @@
 """Alembic from code: bring a database to the newest revision, back, or compare it with the tables."""
 
+from functools import cache
 from pathlib import Path
 
 import asyncpg
@@ -34,6 +35,7 @@ def check(database_url: str) -> None:
     command.check(_configuration(database_url))
 
 
+@cache
 def newest_revision() -> str:
     """The revision that this code was written for."""
     head = ScriptDirectory.from_config(Config(_INI)).get_current_head()

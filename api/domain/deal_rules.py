@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from api.domain.business_rules import BusinessRules
-from api.domain.money import ratio
+from api.domain.money import ratio_above
 
 
 class RuleCode(StrEnum):
@@ -98,12 +98,13 @@ def utilization(proposal: Proposal, standing: Standing, rules: BusinessRules) ->
     if size is None or not proposal.is_raised:
         return None
     allocated = standing.fund_allocated_cents + proposal.amount_cents
-    share = ratio(allocated, size)
-    message = f"{share} of the fund's size would be allocated."
-    if allocated > rules.utilization_max * size:
-        return _error(RuleCode.UTILIZATION_EXCEEDED, message, rules.utilization_max, share)
-    if allocated > rules.utilization_caution * size:
-        return _warning(RuleCode.UTILIZATION_HIGH, message, rules.utilization_caution, share)
+    for code, find, threshold in (
+        (RuleCode.UTILIZATION_EXCEEDED, _error, rules.utilization_max),
+        (RuleCode.UTILIZATION_HIGH, _warning, rules.utilization_caution),
+    ):
+        if allocated > threshold * size:
+            share = ratio_above(allocated, size, threshold)
+            return find(code, f"{share} of the fund's size would be allocated.", threshold, share)
     return None
 
 
@@ -121,7 +122,7 @@ def increase(proposal: Proposal, _standing: Standing, rules: BusinessRules) -> F
     more, present = proposal.amount_cents - proposal.present_cents, proposal.present_cents
     if present == 0 or more <= rules.increase_caution * present:
         return None
-    share = ratio(more, present)
+    share = ratio_above(more, present, rules.increase_caution)
     message = f"The allocation would increase by {share} of its present amount."
     return _warning(RuleCode.INCREASE_LARGE, message, rules.increase_caution, share)
 

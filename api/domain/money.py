@@ -29,6 +29,11 @@ def ratio_or_none(numerator: int | None, denominator: int | None) -> Decimal | N
     return ratio(numerator, denominator)
 
 
+def ratio_above(numerator: int, denominator: int, threshold: Decimal) -> Decimal:
+    """A ratio that is above the threshold, to six decimals, as many as that may have: rounded, but never to it."""
+    return max(ratio(numerator, denominator), threshold + RATIO_PLACES)
+
+
 def change_ratio(before: int, after: int) -> Decimal:
     """The change as a fraction of ``before``; from 0 it is 1 where something was added and else 0."""
     if before == 0:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from api.domain.business_rules import BusinessRules
-from api.domain.money import change_ratio, ratio, total, within_limit
+from api.domain.money import change_ratio, ratio_above, total, within_limit
 
 PROPOSALS_MAX = 1000
 REASON_LENGTH_MAX = 1000
@@ -245,24 +245,25 @@ def _warnings(fund: FundState, deltas: Sequence[Delta], after: int, rules: Busin
             IssueCode.HIGH_CONCENTRATION,
             Severity.WARNING,
             IssueScope.COMPANY,
-            f"{delta.company_name} would hold {ratio(delta.to_cents, after)} of the fund's planned reserves.",
+            f"{delta.company_name} would hold {share} of the fund's planned reserves.",
             delta.company_id,
             threshold=rules.concentration_max,
-            actual=ratio(delta.to_cents, after),
+            actual=share,
         )
         for delta in deltas
         if after > 0 and delta.to_cents > rules.concentration_max * after
+        for share in [ratio_above(delta.to_cents, after, rules.concentration_max)]
     ]
     if fund.size_cents is None:
         return warnings
     size, limit = fund.size_cents, rules.fund_size_share_max * fund.size_cents
     for delta in deltas:
         if delta.to_cents > limit:
-            share = ratio(delta.to_cents, size)
+            share = ratio_above(delta.to_cents, size, rules.fund_size_share_max)
             message = f"{delta.company_name} would have planned reserves of {share} of the fund's size."
             warnings.append(_unrealistic(IssueScope.COMPANY, message, rules, share, delta.company_id))
     if after > limit:
-        share = ratio(after, size)
+        share = ratio_above(after, size, rules.fund_size_share_max)
         message = f"The fund would have planned reserves of {share} of its size."
         warnings.append(_unrealistic(IssueScope.FUND, message, rules, share, None))
     return warnings

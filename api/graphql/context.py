@@ -1,5 +1,6 @@
 """What resolvers share while one operation is answered."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -16,6 +17,7 @@ from api.reads.loaders import Loaders
 from api.services.commands import Writer
 from api.services.sessions import Lifetimes
 from api.services.sign_in import SignIns, client_network
+from api.services.worker import Worker
 
 CLIENT: ContextVar[tuple[str, int] | None] = ContextVar("CLIENT", default=None)
 """Address and port of whoever sent the request."""
@@ -57,6 +59,26 @@ class People:
     issue: IssueToken
 
 
+class Cache(Protocol):
+    """A cache of this process, as far as it tells of itself; ``bytes`` by estimate."""
+
+    hits: int
+    misses: int
+    bytes: int
+
+    def __len__(self) -> int:
+        """How much it holds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The server process that answers: its caches by name, and its worker where it has one."""
+
+    caches: Mapping[str, Cache] = field(default_factory=dict)
+    worker: Worker | None = None
+
+
 @dataclass(slots=True)
 class Context:
     """One operation's caller, loaders and writer. ``now`` is read once, so that all of an answer agrees."""
@@ -69,6 +91,7 @@ class Context:
     live: LiveLog | None = None
     people: People | None = None
     kept: KeptAnswers | None = None
+    process: Process = field(default_factory=Process)
     _loaders: Loaders | None = None
 
     @property

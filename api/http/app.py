@@ -17,7 +17,7 @@ from api.config import Introspection, Metrics, Settings, load_settings
 from api.db.event_bus import EventBus
 from api.db.pools import Database, PoolLimits
 from api.errors import ConfigurationError
-from api.graphql.context import People
+from api.graphql.context import People, Process
 from api.graphql.schema import declared_fields, schema
 from api.http import demo_session, logs
 from api.http.authentication import Authenticator
@@ -96,13 +96,14 @@ def create_app(settings: Settings) -> Application:
         try:
             app.state.database, app.state.bus = database, bus
             authenticator = Authenticator(database, tokens)
-            operations = _operations(settings, database, writer, people, kept)
             documents = Documents(
                 schema()._schema,
                 declared_fields(),
                 introspection=settings.introspection_for,
                 hides_suggestions=settings.hides_suggestions,
             )
+            process = Process({"fundMetrics": kept, "documents": documents}, worker if settings.worker else None)
+            operations = _operations(settings, database, writer, people, kept, process)
             answers = Answers(operations, live)
             app.endpoint = GraphQLEndpoint(operations, documents, authenticator, edge, answers, Streams(authenticator))
             app.sockets = WebSocketEndpoint(
@@ -136,7 +137,7 @@ def create_app(settings: Settings) -> Application:
 
 
 def _operations(
-    settings: Settings, database: Database, writer: Writer, people: People, kept: KeptAnswers
+    settings: Settings, database: Database, writer: Writer, people: People, kept: KeptAnswers, process: Process
 ) -> Operations:
     """What answers operations within the limits that the settings say."""
     return Operations(
@@ -150,6 +151,7 @@ def _operations(
         limits=OperationLimits(settings.cost_max, settings.operation_seconds_max),
         rates=RateLimits(database, settings.cost_per_minute),
         kept=kept,
+        process=process,
     )
 
 

@@ -5,6 +5,7 @@ cost the garbage collector more than all else that is done with them.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from graphql import (
@@ -29,7 +30,7 @@ from api.http.document_limits import excess, excess_of_lines
 from api.http.validation import validate
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.plans import OperationPlans
-from api.reads.compiled.weight import DOCUMENT_BYTES, TOKEN_BYTES, Weight
+from api.reads.compiled.weight import DOCUMENT_BYTES, ERROR_BYTES, TOKEN_BYTES, Weight
 
 TOKENS_MAX = 10_000
 VALIDATION_ERRORS_MAX = 20
@@ -105,8 +106,12 @@ class Documents:
     declared: DeclaredFields
     introspection: Introspection = Introspection.EVERYBODY
     hides_suggestions: bool = False
+    hits: int = 0
+    misses: int = 0
+    """How often the document that was asked for was there, and how often not."""
+    bytes: int = 0
+    """What all that are kept weigh."""
     _documents: OrderedDict[str, Document] = field(default_factory=OrderedDict)
-    _bytes: int = 0
     _seen: set[int] = field(default_factory=set)
     _fields: frozenset[str] = field(init=False)
 
@@ -114,6 +119,10 @@ class Documents:
         """Looks up the names of all root fields there are."""
         roots = (self.schema.query_type, self.schema.mutation_type, self.schema.subscription_type)
         self._fields = frozenset(name for root in roots if root is not None for name in root.fields)
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._documents)
 
     def keeps(self, text: str) -> bool:
         """Whether the document of this text is in the cache."""
@@ -126,8 +135,10 @@ class Documents:
         """
         document = self._documents.get(text)
         if document is not None:
+            self.hits += 1
             self._documents.move_to_end(text)
             return document if is_signed_in else self._for_anybody(document)
+        self.misses += 1
         document = self._read(text, is_signed_in=is_signed_in)
         if self._is_new(text):
             return document if is_signed_in else self._for_anybody(document)
@@ -138,11 +149,11 @@ class Documents:
 
     def _grow(self, bytes_: int) -> None:
         """Makes room for so many more bytes, which are there already: a document's, or later those of its plans."""
-        self._bytes += bytes_
-        while self._bytes > KEPT_BYTES_MAX or len(self._documents) > DOCUMENTS_MAX:
+        self.bytes += bytes_
+        while self.bytes > KEPT_BYTES_MAX or len(self._documents) > DOCUMENTS_MAX:
             _, oldest = self._documents.popitem(last=False)
             oldest.weight.leave()
-            self._bytes -= oldest.weight.bytes
+            self.bytes -= oldest.weight.bytes
 
     def _for_anybody(self, document: Document) -> Document:
         """The document as callers without a token see it: what is wrong with one would tell what the schema has."""
@@ -165,13 +176,13 @@ class Documents:
     def _read(self, text: str, *, is_signed_in: bool) -> Document:
         too_many = excess_of_lines(text)
         if too_many:
-            return Document(None, errors=(too_many,), error_code="QUERY_TOO_COMPLEX", weight=_unread(text))
+            return _refused(text, [too_many], "QUERY_TOO_COMPLEX")
         try:
             node = parse(text, max_tokens=TOKENS_MAX)
         except GraphQLError as error:
-            return _unparsed(text, error)
+            return _refused(text, [error], "GRAPHQL_PARSE_FAILED")
         except RecursionError:
-            return _unparsed(text, GraphQLError(TOO_DEEP))
+            return _refused(text, [GraphQLError(TOO_DEEP)], "GRAPHQL_PARSE_FAILED")
         _unchain_tokens(node)
         weight = Weight(DOCUMENT_BYTES + len(text) + TOKEN_BYTES * node.token_count)
         roots = _root_fields_of(node)
@@ -185,10 +196,9 @@ class Documents:
         except RecursionError:
             errors, too_much, operations = [GraphQLError(TOO_DEEP)], None, ()
         if errors:
-            clients = tuple(_clients_error(error) for error in errors)
-            return Document(None, (), clients, "GRAPHQL_VALIDATION_FAILED", needs_token, weight)
+            return _refused(text, errors, "GRAPHQL_VALIDATION_FAILED", needs_token=needs_token)
         if too_much:
-            return Document(None, (), (too_much,), "QUERY_TOO_COMPLEX", needs_token, weight)
+            return _refused(text, [too_much], "QUERY_TOO_COMPLEX", needs_token=needs_token)
         return Document(node, operations, needs_token=needs_token, weight=weight)
 
     def _validate(self, document: DocumentNode, roots: Roots) -> list[GraphQLError]:
@@ -237,13 +247,11 @@ def _unchain_tokens(document: DocumentNode) -> None:
         token.prev, token.next, token = None, None, token.next
 
 
-def _unparsed(text: str, error: GraphQLError) -> Document:
-    """What no document is, which the error holds as far as it was read."""
-    return Document(None, errors=(_clients_error(error),), error_code="GRAPHQL_PARSE_FAILED", weight=_unread(text))
-
-
-def _unread(text: str) -> Weight:
-    return Weight(2 * DOCUMENT_BYTES + len(text))
+def _refused(text: str, errors: Sequence[GraphQLError], code: str, *, needs_token: bool = False) -> Document:
+    """What is not run. Of what was parsed it keeps nothing."""
+    told = tuple(_clients_error(error) for error in errors)
+    weight = Weight(DOCUMENT_BYTES + len(text) + sum(ERROR_BYTES + len(error.message) for error in told))
+    return Document(None, (), told, code, needs_token, weight)
 
 
 def brief(message: str) -> str:
@@ -252,11 +260,15 @@ def brief(message: str) -> str:
 
 
 def _clients_error(error: GraphQLError) -> GraphQLError:
-    """The error without what a scalar's own parser raised: a literal that it fails on is the client's fault."""
-    if error.original_error is None or isinstance(error.original_error, GraphQLError):
-        error.message = brief(error.message)
-        return error
-    return GraphQLError("This value cannot be read.", error.nodes)
+    """The error as its client is told it, and nothing else.
+
+    Its nodes hold all of the document, its traceback all of the validation. What a scalar's own parser raised is not
+    told: a literal that it fails on is the client's fault.
+    """
+    is_told = error.original_error is None or isinstance(error.original_error, GraphQLError)
+    told = GraphQLError(brief(error.message) if is_told else "This value cannot be read.")
+    told.locations = error.locations
+    return told
 
 
 def _root_fields_of(document: DocumentNode) -> Roots:

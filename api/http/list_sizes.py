@@ -61,6 +61,7 @@ LIST_SIZES = {
     ("ReallocationPreview", "deltas"): GIVEN_MAX,
     ("SnapshotComparison", "companies"): 100,
     ("SystemHealth", "caches"): LIST_SIZE,
+    ("SystemHealth", "workers"): LIST_SIZE,
     ("UpdateDealAllocationPayload", "warnings"): LIST_SIZE,
     ("Viewer", "memberships"): 20,
 }

@@ -14,7 +14,7 @@ from graphql.execution.values import VariableValues
 from api.db.faults import fault_of
 from api.db.pools import Database, Snapshot, Statement
 from api.errors import QueryTooComplex, RequestError, TimedOut, TryAgain
-from api.graphql.context import Context, People, SignedIn
+from api.graphql.context import Context, People, Process, SignedIn
 from api.http.deadlines import Deadlines
 from api.http.documents import UNFIT, Document, Operation
 from api.http.error_answers import format_error, masked
@@ -82,6 +82,7 @@ class Operations:
     rates: RateLimits | None = None
     people: People | None = None
     kept: KeptAnswers = field(default_factory=KeptAnswers)
+    process: Process = field(default_factory=Process)
     _unfinished: set["asyncio.Task[Any]"] = field(default_factory=set)
     _deadlines: Deadlines = field(init=False)
 
@@ -106,7 +107,15 @@ class Operations:
         shows_cost: bool = False,
     ) -> Result:
         """The response to one operation; what fails inside is masked and logged under the request id."""
-        context = Context(self.database, self.writer, request_id, signed_in, people=self.people, kept=self.kept)
+        context = Context(
+            self.database,
+            self.writer,
+            request_id,
+            signed_in,
+            people=self.people,
+            kept=self.kept,
+            process=self.process,
+        )
         try:
             variables = operation.plans.variables.read(request.variables)
             cost = 1 if variables is None else operation.cost.of(variables.coerced)

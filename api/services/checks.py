@@ -1,17 +1,17 @@
 """Checks of single values that several services share: each returns the problems it finds."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
+from api.domain.dates import a_year_after
 from api.errors import ErrorCode, Problem, invalid
 
 NAME_LENGTH_MAX = 200
 TEXT_LENGTH_MAX = 200
 RATIO_PLACES_MAX = 6
 DATE_FIRST = date(1900, 1, 1)
-DAYS_AHEAD_MAX = 366
-"""What is agreed upon may lie a year ahead; more is a slip of the pen."""
+"""What is agreed upon may lie a year ahead; more than that, or before this, is a slip of the pen."""
 
 
 def check_name(field: str, name: str | None, length_max: int = NAME_LENGTH_MAX) -> list[Problem]:
@@ -56,8 +56,8 @@ def check_ratio(field: str, value: object, maximum: int) -> list[Problem]:
 
 
 def check_day(field: str, day: object, today: date) -> list[Problem]:
-    """A day from 1900 to a year after ``today``."""
-    last = today + timedelta(days=DAYS_AHEAD_MAX)
+    """A day from 1900 to that of ``today`` in a year."""
+    last = a_year_after(today)
     if isinstance(day, date) and not DATE_FIRST <= day <= last:
         limit = f"{DATE_FIRST} to {last}"
         return [invalid(field, f"Must be {limit}.", expected=limit, actual=str(day))]

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -44,10 +45,19 @@ class Duty:
     is_woken: bool = False
 
 
+@dataclass(slots=True)
+class DutyState:
+    """When this process has last done a duty, and last failed to; None where it has not."""
+
+    done_at: datetime | None = None
+    failed_at: datetime | None = None
+
+
 class Worker:
-    """One process's worker."""
+    """One process's worker. ``states`` tells how it fares with each duty."""
 
     def __init__(self, bus: EventBus, duties: Sequence[Duty]) -> None:
+        self.states = {duty: DutyState() for duty in duties}
         self._bus = bus
         self._due = dict.fromkeys(duties, 0.0)
         self._attention = asyncio.Event()
@@ -89,7 +99,9 @@ class Worker:
         except Exception as error:
             # Whatever it is, the worker must go on: nobody would notice that it does not.
             logger.warning("duty_failed", duty=duty.name, exc_info=error)
+            self.states[duty].failed_at = datetime.now(UTC)
             return min(AFTER_FAILURE_SECONDS, duty.seconds_max)
+        self.states[duty].done_at = datetime.now(UTC)
         return duty.seconds_max if seconds is None else min(max(seconds, 0), duty.seconds_max)
 
 

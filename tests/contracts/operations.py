@@ -82,7 +82,10 @@ NEEDS_A_SESSION = {"signOut", "changePassword"}
 
 
 OF_ALL_ORGANIZATIONS = {"sequenceHealth", "system"}
-"""What is answered for all organizations together: numbers about ids and caches, and nothing of any row."""
+"""What is answered for all organizations together: numbers about ids, caches and workers, and nothing of any row."""
+
+COUNTS_REQUESTS = {"system"}
+"""What is answered differently each time, because being asked is counted."""
 
 NAMES_NO_OBJECT = {"capitalState", "wacc", "waccAverage", "waccTrend"}
 """Root fields whose arguments are days and times alone."""

@@ -105,6 +105,39 @@ def test_utilization_is_compared_exactly(amount: int, size: int, allocated: int,
     assert ("UTILIZATION_EXCEEDED" in found(Proposal(amount), Standing(size, allocated, 0), rules)) is exceeded
 
 
+@given(amount=cents, size=cents, allocated=st.integers(min_value=0, max_value=2**63 - 1), places=st.integers(1, 10**7))
+def test_what_exceeds_a_threshold_is_told_above_it(amount: int, size: int, allocated: int, places: int) -> None:
+    threshold = Decimal(places) / 10**6
+    rules = replace(DEFAULT_BUSINESS_RULES, utilization_max=threshold, utilization_caution=threshold / 2)
+    for finding in judge(Proposal(amount, allocated), Standing(size, allocated, 0), rules).findings:
+        is_too_little = finding.code is RuleCode.ALLOCATION_TOO_SMALL
+        assert finding.actual < finding.threshold if is_too_little else finding.actual > finding.threshold
+
+
+@pytest.mark.parametrize(
+    ("proposal", "allocated", "threshold", "told"),
+    [
+        (Proposal(10**10), 85 * 10**9 + 1, "0.95", "0.950001"),
+        (Proposal(10**10), 85 * 10**9 + 60_000, "0.95", "0.950001"),
+        (Proposal(10**10), 85 * 10**9 + 160_000, "0.95", "0.950002"),
+        (Proposal(10**10), 70 * 10**9 + 1, "0.80", "0.800001"),
+        (Proposal(15 * 10**9 + 1, 10**10), 0, "0.50", "0.500001"),
+    ],
+)
+def test_a_share_barely_above_its_threshold_is_not_told_as_the_threshold(
+    proposal: Proposal, allocated: int, threshold: str, told: str
+) -> None:
+    rules = replace(
+        DEFAULT_BUSINESS_RULES,
+        allocation_max_cents=10**18,
+        deal_total_caution_cents=10**18,
+        approval_above_cents=10**18,
+    )
+    [finding, *_] = judge(proposal, Standing(10**11, allocated, 0), rules).findings
+    assert (finding.threshold, str(finding.actual)) == (Decimal(threshold), told)
+    assert told in finding.message
+
+
 def test_percentages_are_rounded_to_the_cent_halves_up() -> None:
     assert share_of(1, Decimal("0.5")) == 1
     assert share_of(3, Decimal("0.5")) == 2

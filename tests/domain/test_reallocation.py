@@ -212,6 +212,15 @@ def test_fund_total_above_half_of_its_size_warns_though_no_company_is() -> None:
     ]
 
 
+def test_a_share_barely_above_its_threshold_is_not_told_as_the_threshold() -> None:
+    outcome = planned([company(A, 0)], [Proposal(A, 5 * 10**9 + 1)], size=10**10)
+    told = [(issue.threshold, issue.actual) for issue in outcome.issues if issue.code is IssueCode.UNREALISTIC_MOIC]
+    assert told == [(Decimal("0.50"), Decimal("0.500001"))] * 2
+    others = [CompanyState(number, f"Other {number}", 10**9, None) for number in range(10, 17)]
+    [issue] = planned([company(A, 0), *others], [Proposal(A, 3 * 10**9 + 1)]).issues
+    assert (issue.threshold, issue.actual) == (Decimal("0.30"), Decimal("0.300001"))
+
+
 def test_unknown_size_skips_the_rules_on_size() -> None:
     assert codes(planned([company(A, 0)], [Proposal(A, CENTS_MAX)])) == [IssueCode.HIGH_CONCENTRATION]
 

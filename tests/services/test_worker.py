@@ -155,6 +155,9 @@ async def test_worker_goes_on_after_a_duty_that_fails_and_is_woken_by_what_is_wr
     await until(lambda: len(done) > 2)
     await worker.close()
     assert done == ["failing", "woken", "woken"]
+    failing_state, woken_state = worker.states.values()
+    assert [failing_state.done_at is None, failing_state.failed_at is None] == [True, False]
+    assert [woken_state.done_at is None, woken_state.failed_at is None] == [False, True]
 
 
 async def test_expired_keys_are_forgotten_in_every_organization(server: RunningServer) -> None:

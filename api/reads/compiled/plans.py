@@ -16,7 +16,7 @@ from api.reads.compiled.selection import Selection, UnsupportedError, condition_
 from api.reads.compiled.shaping import Shaper
 from api.reads.compiled.statements import ConnectionStatements, RowStatements, Wanted
 from api.reads.compiled.variables import Variables
-from api.reads.compiled.weight import FIELD_BYTES, Weight
+from api.reads.compiled.weight import FIELD_BYTES, PLAN_BYTES, Weight
 from api.reads.declarations import BatchSelect, Order
 from api.reads.pages import PageRequest, page_request
 
@@ -139,7 +139,7 @@ class OperationPlans:
             for type_name, (entity, layout, _) in root.by_type.items()
         }
         actions = frozenset(compiler.actions)
-        weight.add(FIELD_BYTES * selection.written_out)
+        weight.add(PLAN_BYTES + FIELD_BYTES * selection.written_out)
         return Plan(
             roots,
             compiler.connections,
