@@ -1,4 +1,4 @@
-"""A server's database for machines that are no coroutines, and what it keeps of funds beside what is worked out anew."""
+"""A server's database for machines that are no coroutines, and what is kept of funds beside what is worked out anew."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
