@@ -71,6 +71,13 @@ class History:
             amount = tenths * row["amount_cents"] // 10 if tenths else row["amount_cents"] - row["paid_cents"]
             self.world.do(self.world.calls.pay(call_id, amount, paid_on=day))
 
+    def pay_early(self, which: int, is_scheduled: bool, days: list[date]) -> None:
+        """Pays, in parts unless it is scheduled, of a call whose day has not come."""
+        made = len(self.call_ids)
+        self.call(which, 2, DAY + timedelta(days=20), 5, is_scheduled)
+        for day in days if len(self.call_ids) > made else []:
+            self.pay(-1, 0 if is_scheduled else 1, day)
+
     def change(self, which: int, status: str) -> None:
         for call_id in self.made(which):
             self.world.do(self.world.calls.change(call_id, status))
@@ -118,6 +125,13 @@ STEP = st.one_of(
     ]
     * 2,
     *[st.builds(partial, st.just(History.pay), which=LATEST, tenths=st.integers(0, 3), day=BEFORE)] * 4,
+    st.builds(
+        partial,
+        st.just(History.pay_early),
+        which=WHICH,
+        is_scheduled=st.booleans(),
+        days=st.lists(BEFORE, min_size=1, max_size=2),
+    ),
     st.builds(partial, st.just(History.change), which=LATEST, status=STATUSES),
     st.builds(partial, st.just(History.distribute), which=WHICH, amount=st.integers(1, 100), day=BEFORE),
     st.just(partial(History.check)),
