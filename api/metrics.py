@@ -25,6 +25,9 @@ CACHE_LOOKUPS = Counter(
 CACHE_REFRESHES = Counter(
     "tranche_cache_refreshes_total", "Answers of a cache worked out before being asked for.", ["cache"]
 )
+CACHE_BROUGHT_UP = Counter(
+    "tranche_cache_brought_up_total", "Answers of a cache brought up by what was written since.", ["cache"]
+)
 SUBSCRIPTIONS = Gauge("tranche_subscriptions", "Subscriptions that are being answered.", multiprocess_mode="livesum")
 POOL_CONNECTIONS = Gauge(
     "tranche_pool_connections", "Connections of a pool.", ["pool", "state"], multiprocess_mode="livesum"
@@ -41,6 +44,12 @@ def operation_seconds(operation: str, type_name: str) -> Histogram:
 def cache_lookups(name: str, result: str) -> Counter:
     """The counter of one cache's hits or misses."""
     return CACHE_LOOKUPS.labels(name, result)
+
+
+@cache
+def cache_brought_up(name: str) -> Counter:
+    """The counter of what one cache has brought up."""
+    return CACHE_BROUGHT_UP.labels(name)
 
 
 @cache

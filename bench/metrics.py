@@ -20,22 +20,18 @@ from typing import Annotated
 import asyncpg
 import typer
 
-from api.reads import global_ids
 from api.reads.fund_metrics import FUND_METRICS
 from api.reads.pages import Parameters
 from bench import questions, report
 from bench.contestants import CONTESTANTS, Running, started
 from bench.database import BenchDatabase, filled_database
-from bench.staleness import Load, State, Target, faults, log_since
+from bench.metrics_data import ALLOCATIONS, CALLS_EACH, SMALL_ALLOCATIONS, SMALL_FUNDS, fill, targets
+from bench.staleness import Load, Target, faults, log_since
 
-ALLOCATIONS, CALLS_EACH = 10_000, 4
-SMALL_FUNDS, SMALL_ALLOCATIONS = 9, 500
 RATES = (10, 50, 200)
 """Requests in a second of which a tenth are writes, spread over all funds."""
 LARGE_RATES = (5, 10, 20)
 """The same, of the large fund alone."""
-PROMISED_RATE = 50
-"""Up to here, spread over all funds, the hit rate must be above its goal."""
 AT_ONCE = 16
 CACHED_MIN, UNCACHED_MAX, HIT_RATE_MIN = 10.0, 1.5, 0.95
 MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
@@ -45,58 +41,6 @@ FIGURES = (
     " collectionRate utilization dpi rvpi tvpi moic grossIrr"
 )
 METRICS = f"query Metrics($id: ID!, $day: Date) {{ fund(id: $id) {{ metrics(asOf: $day) {{ {FIGURES} }} }} }}"
-
-_LOAD = (
-    """
-    INSERT INTO funds (organization_id, name, currency, size_cents)
-    SELECT $1, 'Fund ' || number, 'USD', 4000000000000000 FROM generate_series(0, $2::int) AS number ORDER BY number
-    """,
-    """
-    INSERT INTO portfolio_companies (organization_id, fund_id, name, invested_cents, current_valuation_cents)
-    SELECT organization_id, id, 'Company ' || number, 600000000 * number::bigint, 700000000 * number::bigint
-    FROM funds CROSS JOIN generate_series(1, 100) AS number WHERE organization_id = $1
-    """,
-    """
-    INSERT INTO deals (organization_id, name) SELECT $1, 'Deal ' || number FROM generate_series(1, $2::int) AS number
-    """,
-    # The allocations of all funds lie among each other, as they would if they had come over the years.
-    """
-    INSERT INTO deal_allocations (organization_id, fund_id, deal_id, amount_cents, security_type, allocated_on)
-    SELECT deal.organization_id, fund.id, deal.id, 1000000000, 'EQUITY', DATE '2020-01-01' + (deal.id % 1000)::int
-    FROM deals AS deal JOIN funds AS fund ON fund.organization_id = deal.organization_id
-    WHERE deal.organization_id = $1 AND (fund.name = 'Fund 0' OR deal.id % ($2::int / $3::int) = 0)
-    ORDER BY deal.id, fund.id
-    """,
-    """
-    INSERT INTO capital_calls (organization_id, fund_id, allocation_id, amount_cents, called_on, due_on, status,
-      paid_cents, next_check_on)
-    SELECT organization_id, fund_id, id, 200000000, allocated_on + number * 200, allocated_on + number * 200 + 30,
-      CASE WHEN number < $2 THEN 'PAID' ELSE 'OVERDUE' END, CASE WHEN number < $2 THEN 200000000 ELSE 0 END, NULL
-    FROM generate_series(1, $2::int) AS number CROSS JOIN deal_allocations WHERE organization_id = $1
-    ORDER BY number, id
-    """,
-    """
-    INSERT INTO capital_call_payments (organization_id, fund_id, capital_call_id, amount_cents, paid_on)
-    SELECT organization_id, fund_id, id, paid_cents, due_on FROM capital_calls
-    WHERE organization_id = $1 AND status = 'PAID' ORDER BY id
-    """,
-    """
-    INSERT INTO distributions (organization_id, fund_id, allocation_id, amount_cents, distributed_on, distribution_type)
-    SELECT organization_id, fund_id, id, 50000000, allocated_on + 1500, 'DIVIDEND' FROM deal_allocations
-    WHERE organization_id = $1 AND id % 2 = 0
-    """,
-)
-_TARGETS = """
-SELECT fund.id, min(allocation.id) AS allocation_id, min(call.id) AS call_id,
-  (SELECT coalesce(sum(amount_cents), 0) FROM distributions AS one
-    WHERE one.organization_id = $1 AND one.fund_id = fund.id)::bigint AS distributed,
-  (SELECT sum(amount_cents) FROM capital_call_payments AS one
-    WHERE one.organization_id = $1 AND one.fund_id = fund.id)::bigint AS paid
-FROM funds AS fund
-JOIN deal_allocations AS allocation ON allocation.organization_id = $1 AND allocation.fund_id = fund.id
-JOIN capital_calls AS call ON call.organization_id = $1 AND call.allocation_id = allocation.id AND call.paid_cents = 0
-WHERE fund.organization_id = $1 GROUP BY fund.id ORDER BY fund.id
-"""
 
 
 @dataclass(frozen=True)
@@ -134,7 +78,7 @@ def main(
         logs = Path(directory) / "logs"
         logs.mkdir()
         with (
-            filled_database(Path(directory) / "state", ("bench",), _load) as database,
+            filled_database(Path(directory) / "state", ("bench",), fill) as database,
             started(list(TWO), database, logs) as running,
         ):
             times = asyncio.run(_times(running[0], database, rounds))
@@ -146,39 +90,9 @@ def main(
         raise SystemExit(f"Missed: {', '.join(missed)}")
 
 
-async def _load(owner: asyncpg.Connection, organization_ids: Sequence[int]) -> None:
-    (organization_id,) = organization_ids
-    given = [(SMALL_FUNDS,), (), (ALLOCATIONS,), (ALLOCATIONS, SMALL_ALLOCATIONS), (CALLS_EACH,), (), ()]
-    async with owner.transaction():
-        # As when a dump is restored: references are not looked up row by row.
-        await owner.execute("SET LOCAL session_replication_role = replica")
-        await owner.execute("SET LOCAL ROLE tranche_maintenance")
-        for statement, values in zip(_LOAD, given, strict=True):
-            await owner.execute(statement, organization_id, *values, timeout=300)
-
-
-async def _targets(database: BenchDatabase) -> tuple[list[Target], dict[int, State], int]:
-    """The funds, the large one first; the state of each; and the end of the log."""
-    organization_id = database.organization_ids[0]
-    owner = await asyncpg.connect(database.owner_url)
-    rows = await owner.fetch(_TARGETS, organization_id)
-    sequence = await owner.fetchval("SELECT sequence FROM audit_heads WHERE organization_id = $1", organization_id)
-    await owner.close()
-    targets = [
-        Target(
-            global_ids.encode("Fund", row["id"]),
-            global_ids.encode("DealAllocation", row["allocation_id"]),
-            global_ids.encode("CapitalCall", row["call_id"]),
-            row["id"],
-        )
-        for row in rows
-    ]
-    return targets, {row["id"]: (row["distributed"], row["paid"]) for row in rows}, sequence or 0
-
-
 async def _times(running: Running, database: BenchDatabase, rounds: int) -> Times:
     """The three by turns, in an order that changes. A day that was never asked for is worked out anew."""
-    fund = (await _targets(database))[0][0]
+    fund = (await targets(database))[0][0]
     connection = await asyncpg.connect(
         database.server_url,
         server_settings={
@@ -231,29 +145,28 @@ def _answer(asking: socket.socket, request: bytes) -> bytes:
 
 
 async def _rates(running: Sequence[Running], database: BenchDatabase, seconds: float) -> list[Rate]:
-    targets, _, _ = await _targets(database)
+    funds, _, _ = await targets(database)
     found = []
-    cases = [("all funds", targets, rate) for rate in RATES] + [
-        ("the large fund", targets[:1], rate) for rate in LARGE_RATES
-    ]
+    cases = [("all funds", funds, rate) for rate in RATES]
+    cases += [("the large fund", funds[:1], rate) for rate in LARGE_RATES]
     for what, some, rate in cases:
         found.append(await _rate(running, database, some, what, seconds, rate))
-    found.append(await _rate(running, database, targets, "all funds", seconds, None))
+    found.append(await _rate(running, database, funds, "all funds", seconds, None))
     return found
 
 
 async def _rate(
     running: Sequence[Running],
     database: BenchDatabase,
-    targets: Sequence[Target],
+    funds: Sequence[Target],
     what: str,
     seconds: float,
     per_second: int | None,
 ) -> Rate:
-    _, states, sequence = await _targets(database)
-    load = Load([one.port for one in running], database.tokens[0], targets, Random(per_second))  # noqa: S311 - which fund is asked for
+    _, states, sequence = await targets(database)
+    load = Load([one.port for one in running], database.tokens[0], funds, Random(per_second))  # noqa: S311 - which fund is asked for
     # Everything has been asked for once by each process.
-    await load.run(4 * len(targets) * len(running), at_once=2)
+    await load.run(4 * len(funds) * len(running), at_once=2)
     before, (reads, writes) = await load.lookups(), (len(load.reads), len(load.writes))
     await load.run(int(seconds * (per_second or 300)), at_once=AT_ONCE, per_second=per_second)
     after = await load.lookups()
@@ -280,11 +193,7 @@ def _missed(times: Times, rates: Sequence[Rate]) -> list[str]:
         f"cached {CACHED_MIN:g} times as fast": uncached >= CACHED_MIN * cached,
         f"uncached at most {UNCACHED_MAX:g} times the bare statement": uncached <= UNCACHED_MAX * bare,
         "no stale answer": not any(rate.faults for rate in rates),
-        f"hit rate above {HIT_RATE_MIN:g} up to {PROMISED_RATE} requests/s": all(
-            rate.hit_rate > HIT_RATE_MIN
-            for rate in rates
-            if rate.what == "all funds" and rate.per_second and rate.per_second <= PROMISED_RATE
-        ),
+        f"hit rate above {HIT_RATE_MIN:g} at every rate": all(rate.hit_rate > HIT_RATE_MIN for rate in rates),
     }
     return [goal for goal, is_met in goals.items() if not is_met]
 
@@ -317,13 +226,13 @@ def _render(times: Times, rates: Sequence[Rate], postgresql: str, rounds: int) -
                 f"A fund with {ALLOCATIONS:,} allocations and {ALLOCATIONS * CALLS_EACH:,} calls:",
                 report.markdown(["", "p50", "", "goal"], rows),
                 f"Two server processes, nine reads for each write; that fund and {SMALL_FUNDS} others with"
-                f" {SMALL_ALLOCATIONS} allocations each. Every write changes the metrics of a fund that is read:",
+                f" {SMALL_ALLOCATIONS} allocations each. A third of the writes each are"
+                " distributions, new calls and payments, which all change the metrics of a fund that is read:",
                 report.markdown(head, load_rows),
-                "A hit is an answer that was there, of the version that the reader found; one that had to be waited for"
-                " is a miss, whoever worked it out. Every answer is compared with the log, see staleness.py. What was"
-                " written is worked out ahead of being asked for; so misses are the reads that come while that is done,"
-                " and there are the more of them the more often one fund is written to, and the larger it is. The goal:"
-                f" above {HIT_RATE_MIN:.0%} up to {PROMISED_RATE} requests/s over all funds, and no wrong answer.",
+                "A hit is an answer that was there, of the version that the reader found, or brought up to it by what"
+                " was written since; one that took the statement is a miss, whoever asked for it. Every answer is"
+                f" compared with the log, see staleness.py. The goal: above {HIT_RATE_MIN:.0%} at every rate, and no"
+                " wrong answer.",
             ]
         )
         + "\n"

@@ -1,8 +1,8 @@
 """Readers and writers of funds' metrics at several servers, and the comparison of every answer with the log.
 
-The log has the order of commits. So what a fund had paid out and been paid is known after each of its commits, and an
-answer must be one of these states: none older than what had been told to be committed when it was asked for, and none
-with money in it that nobody had asked to be written yet.
+The log has the order of commits. So what a fund had paid out, called and been paid is known after each of its commits,
+and an answer must be one of these states: none older than what had been told to be committed when it was asked for, and
+none with money in it that nobody had asked to be written yet.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import httpx
 import orjson
 
 AMOUNT_MAX = 10**6
-READ = "query Read($id: ID!) { fund(id: $id) { metrics { distributedCents paidCents } } }"
+READ = "query Read($id: ID!) { fund(id: $id) { metrics { distributedCents calledCents paidCents } } }"
 DISTRIBUTE = """
 mutation Distribute($input: RecordDistributionInput!) {
   recordDistribution(input: $input) { userErrors { code message } }
@@ -28,15 +28,22 @@ mutation Pay($input: RecordCapitalCallPaymentInput!) {
   recordCapitalCallPayment(input: $input) { userErrors { code message } }
 }
 """
+CALL = """
+mutation Call($input: CreateCapitalCallInput!) {
+  createCapitalCall(input: $input) { userErrors { code message } }
+}
+"""
+ACTIONS = ("distribution.recorded", "capital_call.created", "capital_call.paid")
+"""What writes are called in the log."""
 CACHES = "{ system { caches { name hits misses } } }"
 _LOG = """
 SELECT action, body FROM audit_events
-WHERE organization_id = $1 AND sequence > $2 AND action IN ('distribution.recorded', 'capital_call.paid')
+WHERE organization_id = $1 AND sequence > $2 AND action = ANY ($3)
 ORDER BY sequence
 """
 
-State = tuple[int, int]
-"""What was distributed and what was paid, in cents."""
+State = tuple[int, ...]
+"""What was distributed, called and paid, in cents: in the order of ``ACTIONS``."""
 Written = tuple[str, int]
 """The action in the log and the amount, which is a different one each time."""
 
@@ -103,15 +110,18 @@ class Load:
         if self.random.random() >= self.write_share:
             read = Asked(target, time.perf_counter())
             found = (await self._ask(client, port, READ, {"id": target.fund_id}))["fund"]["metrics"]
-            read.ended, read.state = time.perf_counter(), (int(found["distributedCents"]), int(found["paidCents"]))
+            read.ended = time.perf_counter()
+            read.state = tuple(int(found[name]) for name in ("distributedCents", "calledCents", "paidCents"))
             self.reads.append(read)
             return
         amount = self._amount()
-        if self.random.random() < 0.5:
-            text, action = DISTRIBUTE, "distribution.recorded"
-            given: dict[str, Any] = {"allocationId": target.allocation_id, "distributionType": "DIVIDEND"}
-        else:
-            text, action, given = PAY, "capital_call.paid", {"capitalCallId": target.call_id}
+        text, action, given = self.random.choice(
+            [
+                (DISTRIBUTE, ACTIONS[0], {"allocationId": target.allocation_id, "distributionType": "DIVIDEND"}),
+                (CALL, ACTIONS[1], {"allocationId": target.allocation_id}),
+                (PAY, ACTIONS[2], {"capitalCallId": target.call_id}),
+            ]
+        )
         write = Asked(target, time.perf_counter(), written=(action, amount))
         self.writes.append(write)
         (payload,) = (await self._ask(client, port, text, {"input": given | {"amountCents": str(amount)}})).values()
@@ -141,7 +151,7 @@ class Load:
 async def log_since(owner: asyncpg.Connection, organization_id: int, sequence: int) -> Mapping[int, Sequence[Written]]:
     """What was written to each fund after this sequence of the log, by the fund's row id, in the order of commits."""
     written: dict[int, list[Written]] = {}
-    for row in await owner.fetch(_LOG, organization_id, sequence):
+    for row in await owner.fetch(_LOG, organization_id, sequence, ACTIONS):
         after = orjson.loads(row["body"])["after"]
         written.setdefault(after["fund_id"], []).append((row["action"], int(after["amount_cents"])))
     return written
@@ -153,11 +163,10 @@ def faults(load: Load, log: Mapping[int, Sequence[Written]], before: Mapping[int
     for target in load.targets:
         commits = log.get(target.row_id, [])
         states = {before[target.row_id]: 0}
-        distributed, paid = before[target.row_id]
+        sums = dict(zip(ACTIONS, before[target.row_id], strict=True))
         for place, (action, amount) in enumerate(commits, start=1):
-            distributed += amount if action == "distribution.recorded" else 0
-            paid += amount if action == "capital_call.paid" else 0
-            states[distributed, paid] = place
+            sums[action] += amount
+            states[tuple(sums.values())] = place
         places = {written: place for place, written in enumerate(commits, start=1)}
         writes = [one for one in load.writes if one.target is target and one.written in places]
         if len(writes) != len(commits):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import Table, Uuid
@@ -132,14 +132,25 @@ class BatchRead:
         return arguments
 
 
+class Version(NamedTuple):
+    """How often the rows that something is made of have changed, and, as text, what the latest changes were."""
+
+    number: int
+    changes: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class KeptSelect:
     """What is dear to find out of other rows, and is kept for as long as the version of those rows stays the same.
 
-    ``version`` finds the version for one row, an integer that moves, in the same transaction, with every change of what
+    ``version`` finds the Version for one row, whose number moves, in the same transaction, with every change of what
     ``sql`` reads. ``sql`` gives a statement for many rows; in it stand ``{organization}``, ``{keys}`` (the array of
     their ids) and the names of the arguments in ``types``. Its records begin with id and version; ``answer`` makes
     something of one and the arguments, in a thread, ``weigh`` says how many bytes that takes. ``name`` is the cache's.
+
+    ``bring_up`` makes of an answer of an earlier version, by its number, the one of a Version that has been read, in
+    microseconds; None where that does not tell what has changed since. ``finish`` works out, in a thread, what of such
+    an answer takes longer; None where nothing does.
     """
 
     name: str
@@ -148,6 +159,8 @@ class KeptSelect:
     answer: Callable[[Sequence[Any], Mapping[str, Any]], Any]
     types: Mapping[str, str]
     weigh: Callable[[Any], int]
+    bring_up: Callable[[Any, int, Version], Any | None]
+    finish: Callable[[Any], Callable[[], object] | None]
 
 
 @dataclass(frozen=True, slots=True)

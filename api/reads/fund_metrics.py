@@ -1,17 +1,22 @@
 """The metrics of funds at a date, with one statement for all funds that are asked for, kept by the funds' versions.
 
 Sums of the past are made of dates: what was allocated, called, paid or distributed by then, with the statuses of today,
-since those of then are not kept. ``fund_metrics_versions`` moves with everything that this statement reads.
+since those of then are not kept. ``fund_metrics_versions`` moves with everything that this statement reads, and holds
+what the latest writes have changed of it, as ``domain.fund_metric_changes`` tells it.
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from api.domain.capital_calls import GRACE_DAYS
+from api.domain.fund_metric_changes import brought_up, read_between
 from api.domain.fund_metrics import WEIGHTS_MAX, CompanyTotals, FundMetrics, WeighedAllocations
 from api.domain.irr import flows_of
-from api.reads.declarations import BatchSelect, KeptSelect
+from api.reads.declarations import BatchSelect, KeptSelect, Version
+
+FLOW_DAYS_MAX = 100
+"""Of so many days' flows a rate of return takes a tenth of a millisecond; where they go back and forth, a few."""
 
 _LATE = f"call.due_on < {{as_of}} - {GRACE_DAYS} AND call.status NOT IN ('SCHEDULED', 'DEFAULTED')"
 
@@ -106,14 +111,13 @@ LEFT JOIN LATERAL (
 """The companies as the latest complete snapshot of the date or before has them; what they were is kept nowhere else."""
 
 _VERSION = """
-SELECT ROW(version) FROM fund_metrics_versions AS held
+SELECT ROW(version, changes) FROM fund_metrics_versions AS held
 WHERE held.organization_id = {organization} AND held.fund_id = {key}
 """
 
 
-def _version(rows: Sequence[Sequence[Any]]) -> int:
-    version: int = rows[0][0] if rows else 0
-    return version
+def _version(rows: Sequence[Sequence[Any]]) -> Version:
+    return Version(*rows[0]) if rows else Version(0)
 
 
 def _sql(arguments: Mapping[str, Any]) -> str:
@@ -160,7 +164,24 @@ def _bytes(metrics: FundMetrics) -> int:
     return 4_000 + 150 * len(metrics.flows.days) + 16 * len(metrics.weighed.ids)
 
 
+def _brought_up(metrics: FundMetrics, number: int, version: Version) -> FundMetrics | None:
+    effects = read_between(version.changes, number, version.number)
+    return None if effects is None else brought_up(metrics, effects)
+
+
+def _finish(metrics: FundMetrics) -> Callable[[], object] | None:
+    """The rate of return of more than some days, which may take longer than others should wait."""
+    return (lambda: metrics.irr) if len(metrics.flows.days) > FLOW_DAYS_MAX else None
+
+
 FUND_METRICS = KeptSelect(
-    "fund_metrics", BatchSelect(lambda _arguments: _VERSION, _version), _sql, _metrics, {"as_of": "date"}, _bytes
+    "fund_metrics",
+    BatchSelect(lambda _arguments: _VERSION, _version),
+    _sql,
+    _metrics,
+    {"as_of": "date"},
+    _bytes,
+    _brought_up,
+    _finish,
 )
 """The metrics of a fund at ``as_of``; ``is_past`` says whether that is before today."""

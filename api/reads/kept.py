@@ -1,7 +1,8 @@
-"""Answers that are dear to work out, kept in memory for as long as the version of what they are made of stays the same.
+"""Answers that are dear to work out, kept in memory, each of one version of what they are made of.
 
 Nobody is told that an answer has gone stale. Whoever wants one reads the version together with the row that it belongs
-to, and takes what is kept only if it is of exactly that version: so it is what that reader's snapshot would give.
+to. What is kept of exactly that version is what that reader's snapshot would give; what is kept of an earlier one is
+brought up to it, where the same row tells what has changed since.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api import metrics
-from api.reads.declarations import KeptRead, KeptSelect
+from api.reads.declarations import KeptRead, KeptSelect, Version
 from api.reads.pages import Parameters
 
 BYTES_MAX = 64_000_000
@@ -43,13 +44,21 @@ class Place:
 class Kept:
     """An answer, the version that it is of, what it takes of memory, and how often it will be refreshed unasked.
 
-    What was asked for only once will not be: many a day is looked at once.
+    What was asked for only once will not be: many a day is looked at once. ``finishing``: a thread is at the rest.
     """
 
     version: int
     answer: Any
     bytes: int
     refreshes_left: int = 0
+    finishing: asyncio.Task[object] | None = None
+
+    async def finished(self) -> None:
+        """Waits until nothing is left to be worked out."""
+        if self.finishing is not None:
+            # Shielded: others wait for the same.
+            await asyncio.shield(self.finishing)
+            self.finishing = None
 
 
 class Flight:
@@ -88,6 +97,7 @@ class KeptAnswers:
         self.bytes = 0
         self.hits = 0
         self.misses = 0
+        self.brought_up = 0
         self.on_first_of: Callable[[int], None] | None = None
         """Told each organization of which an answer is kept that had none."""
         self.on_last_of: Callable[[int], None] | None = None
@@ -104,19 +114,22 @@ class KeptAnswers:
         return [(place, self._kept[place]) for place in self._places.get(organization_id, ())]
 
     async def get(
-        self, read: KeptRead, arguments: Mapping[str, Any], versions: Mapping[int, int], reader: Reader
+        self, read: KeptRead, arguments: Mapping[str, Any], versions: Mapping[int, Version], reader: Reader
     ) -> dict[int, Any]:
         """The answers for the rows with these ids, whose versions the reader has read, by id.
 
         What is not kept is worked out with one statement for all rows, unless somebody is at it already. A hit is an
-        answer that was kept, of that version; one that had to be waited for is a miss. Raises VersionMoved where the
-        reader is not in a transaction and a version has moved since it was read.
+        answer that was kept, of that version or brought up to it; one that took the statement is a miss, also for who
+        has only waited. Raises VersionMoved where the reader is not in a transaction and a version has moved since.
         """
         common = tuple(sorted(arguments.items()))
         wanted = {Place(reader.organization_id, read, common, row_id): version for row_id, version in versions.items()}
-        found = {place.row_id: kept.answer for place, version in wanted.items() if (kept := self._hit(place, version))}
-        missing = {place: version for place, version in wanted.items() if place.row_id not in found}
-        hits, misses = len(found), len(missing)
+        held = {place: kept for place, version in wanted.items() if (kept := self._hit(place, version))}
+        missing = {place: version.number for place, version in wanted.items() if place not in held}
+        hits, misses = len(held), len(missing)
+        for kept in held.values():
+            await kept.finished()
+        found = {place.row_id: kept.answer for place, kept in held.items()}
         asked_again = [place for place in missing if place in self._kept]
         while missing:
             flights = {place: self._joinable(place, version, reader) for place, version in missing.items()}
@@ -124,9 +137,9 @@ class KeptAnswers:
             landed = await self.work_out(to_do, reader) if to_do else {}
             for place, flight in flights.items():
                 # Shielded: others wait for the same.
-                kept = landed.get(place) if flight is None else await asyncio.shield(flight.landed)
-                if kept is not None and kept.version == missing[place]:
-                    found[place.row_id] = kept.answer
+                done = landed.get(place) if flight is None else await asyncio.shield(flight.landed)
+                if done is not None and done.version == missing[place]:
+                    found[place.row_id] = done.answer
                     del missing[place]
                 elif flight is None:
                     raise VersionMoved
@@ -166,11 +179,35 @@ class KeptAnswers:
         """Whether somebody is working out the answer of this version."""
         return (place, version) in self._flights
 
-    def _hit(self, place: Place, version: int) -> Kept | None:
+    def at(self, place: Place) -> Kept | None:
+        """What is kept there, of whatever version."""
+        return self._kept.get(place)
+
+    def bring_up(self, place: Place, version: Version) -> Kept | None:
+        """What is kept there, brought up to a version where it is of an earlier one.
+
+        None where nothing is kept there, or a later version, or what has changed since is not told.
+        """
         kept = self._kept.get(place)
-        if kept is None or kept.version != version:
+        if kept is None or kept.version == version.number:
+            return kept
+        select = place.read.select
+        answer = select.bring_up(kept.answer, kept.version, version) if kept.version < version.number else None
+        if answer is None:
             return None
-        self._renew(place)
+        brought_up = Kept(version.number, answer, select.weigh(answer))
+        finish = select.finish(answer)
+        if finish is not None:
+            brought_up.finishing = asyncio.create_task(asyncio.to_thread(finish))
+        self._keep(place, brought_up)
+        self.brought_up += 1
+        metrics.cache_brought_up(select.name).inc()
+        return brought_up
+
+    def _hit(self, place: Place, version: Version) -> Kept | None:
+        kept = self.bring_up(place, version)
+        if kept is not None:
+            self._renew(place)
         return kept
 
     def _renew(self, place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Works kept answers out anew as soon as an organization's log has grown, so that who asks next finds them.
+"""Brings kept answers up, or works them out anew, as soon as an organization's log has grown: who asks next finds them.
 
 That is for speed alone: whether an answer holds, each reader finds out for itself. One statement at a time in each
 process, and only for answers that have been asked for again, lately: what nobody reads is left alone.
@@ -16,6 +16,7 @@ from api import metrics
 from api.db.event_bus import EventBus
 from api.db.pools import Database, Snapshot
 from api.reads.batches import batch_sql
+from api.reads.declarations import Version
 from api.reads.kept import Kept, KeptAnswers, Place, Reader
 
 ROWS_MAX = 20
@@ -78,34 +79,41 @@ class Refresher:
                     await asyncio.sleep(AFTER_FAILURE_SECONDS)
 
     async def _refresh(self, organization_id: int) -> None:
-        """Works out what has been asked for lately and whose version has moved."""
+        """Refreshes what has been asked for lately and whose version has moved."""
         used = {place: kept for place, kept in self._kept.places(organization_id) if kept.refreshes_left}
         snapshot = Snapshot(self._database, organization_id)
         reader = Reader(organization_id, snapshot.fetch_alone, in_transaction=False)
         stale = await self._stale(used, reader)
         alike: dict[object, list[Place]] = defaultdict(list)
-        for place in stale:
-            alike[place.read.select.name, place.arguments].append(place)
+        for place, version in stale.items():
+            kept = self._kept.at(place)
+            if kept is None or kept.version >= version.number:
+                # Somebody who reads was here meanwhile.
+                continue
+            kept.refreshes_left -= 1
+            kept = self._kept.bring_up(place, version)
+            if kept is None:
+                alike[place.read.select.name, place.arguments].append(place)
+            else:
+                await kept.finished()
         for places in alike.values():
             waiting = iter(places)
             while batch := list(islice(waiting, ROWS_MAX)):
-                for place in batch:
-                    used[place].refreshes_left -= 1
-                await self._kept.work_out({place: stale[place] for place in batch}, reader)
+                await self._kept.work_out({place: stale[place].number for place in batch}, reader)
                 metrics.cache_refreshes(batch[0].read.select.name).inc(len(batch))
 
-    async def _stale(self, used: Mapping[Place, Kept], reader: Reader) -> dict[Place, int]:
+    async def _stale(self, used: Mapping[Place, Kept], reader: Reader) -> dict[Place, Version]:
         """Those whose version has moved and that nobody is working out yet, with the version that they have now."""
         by_read: dict[str, list[Place]] = defaultdict(list)
         for place in used:
             by_read[place.read.select.name].append(place)
-        stale: dict[Place, int] = {}
+        stale: dict[Place, Version] = {}
         for places in by_read.values():
             select = places[0].read.select.version
             sql, parameters = batch_sql(select, {}, reader.organization_id, list({place.row_id for place in places}))
             versions = {row[0]: select.answer(row[1]) for row in await reader.fetch(sql, *parameters)}
             for place in places:
                 version = versions[place.row_id]
-                if version != used[place].version and not self._kept.is_under_way(place, version):
+                if version.number != used[place].version and not self._kept.is_under_way(place, version.number):
                     stale[place] = version
         return stale

@@ -20,6 +20,7 @@ from api.domain.capital_calls import (
     next_check_on,
     overdue_on,
 )
+from api.domain.fund_metric_changes import of_call, of_status
 from api.domain.states import CAPITAL_CALL, TAKES_CALLS, AllocationStatus, CallStatus
 from api.errors import ErrorCode, Problem, Refused, invalid, not_found, version_conflict
 from api.services import rows
@@ -93,7 +94,7 @@ async def create_capital_call(
     if row is None:
         raise AssertionError("an insert without ON CONFLICT returns its row")
     record(command, CREATED, row, before=None, after=values)
-    await touch(command, allocation["fund_id"])
+    await touch(command, allocation["fund_id"], of_call(begun, amount, called_on, due_on))
     call_id: int = row["id"]
     return call_id
 
@@ -121,7 +122,8 @@ async def change_capital_call_status(
     row = await rows.update(command, "capital_calls", call_id, expected_version, values, noun="capital call")
     told = {"status": after.value, "fund_id": call["fund_id"], "reason": reason}
     record(command, STATUS_CHANGED, row, before={"status": before.value}, after=told)
-    await touch(command, call["fund_id"])
+    effects = of_status(before, after, call["amount_cents"], call["called_on"], call["due_on"])
+    await touch(command, call["fund_id"], effects)
     return call_id
 
 

@@ -42,7 +42,7 @@ async def create_portfolio_company(command: Command, *, fund_id: int, values: Ma
     company_id: int = row["id"]
     after = {"fund_id": fund_id} | {column: row[column] for column in COMPANY_COLUMNS}
     command.record("company.created", Subject("PortfolioCompany", company_id), after=after)
-    await touch(command, fund_id)
+    await touch(command, fund_id, None)
     return company_id
 
 
@@ -80,7 +80,7 @@ async def update_portfolio_company(
         await bump_allocation_version(command, fund_id, field="id")
     command.record("company.updated", Subject("PortfolioCompany", company_id), before=old, after=new)
     if not new.keys().isdisjoint(METRICS_COLUMNS):
-        await touch(command, fund_id)
+        await touch(command, fund_id, None)
     return company_id
 
 

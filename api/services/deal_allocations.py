@@ -14,6 +14,7 @@ import asyncpg
 
 from api.domain.deal_rules import Finding, Proposal, Verdict
 from api.domain.deals import Approval
+from api.domain.fund_metric_changes import of_allocation
 from api.domain.states import ALLOCATION, AllocationStatus, allocation_status
 from api.errors import ErrorCode, Problem, Refused, invalid, not_found
 from api.services import deals, rows
@@ -100,7 +101,8 @@ async def create_deal_allocation(
     command.record("deal_allocation.created", Subject("DealAllocation", allocation_id), after=values)
     if not waits:
         await deals.invest(command, deal)
-    await touch(command, fund_id)
+    effects = of_allocation(allocation_id, values["status"], judged.amount_cents, values["allocated_on"])
+    await touch(command, fund_id, effects)
     return Written(allocation_id, judged.verdict.warnings)
 
 
@@ -127,7 +129,7 @@ async def update_deal_allocation(
     command.record("deal_allocation.updated", Subject("DealAllocation", allocation_id), before=old, after=new)
     if (before["status"], after["status"]) == (AllocationStatus.PENDING_APPROVAL, AllocationStatus.COMMITTED):
         await deals.invest(command, locked.deal)
-    await touch(command, before["fund_id"])
+    await touch(command, before["fund_id"], None)
     return Written(allocation_id, verdict.warnings)
 
 
@@ -197,7 +199,7 @@ async def delete_deal_allocation(command: Command, *, allocation_id: int, expect
     )
     before = {column: row[column] for column in ALLOCATION_COLUMNS}
     command.record("deal_allocation.deleted", Subject("DealAllocation", allocation_id), before=before)
-    await touch(command, row["fund_id"])
+    await touch(command, row["fund_id"], None)
     return allocation_id
 
 

@@ -2,6 +2,7 @@
 
 from api.domain.deal_rules import Proposal, RuleCode
 from api.domain.deals import Approval
+from api.domain.fund_metric_changes import of_approval, of_rejection
 from api.domain.states import ALLOCATION, AllocationStatus, allocation_status
 from api.errors import ErrorCode, Problem, Refused
 from api.services import deals, rows
@@ -32,7 +33,8 @@ async def approve_deal_allocation(
     warnings = tuple(warning for warning in verdict.warnings if warning.code is not RuleCode.APPROVAL_REQUIRED)
     await _decide(command, locked, AllocationStatus.COMMITTED, Approval.APPROVED, reason)
     await deals.invest(command, locked.deal)
-    await touch(command, locked.fund["id"])
+    row = locked.allocation
+    await touch(command, locked.fund["id"], of_approval(allocation_id, row["amount_cents"], row["allocated_on"]))
     return Written(allocation_id, warnings)
 
 
@@ -45,7 +47,8 @@ async def reject_deal_allocation(
     """
     locked = await _lock_undecided(command, allocation_id, expected_version, reason)
     await _decide(command, locked, AllocationStatus.REJECTED, Approval.REJECTED, reason)
-    await touch(command, locked.fund["id"])
+    row = locked.allocation
+    await touch(command, locked.fund["id"], of_rejection(row["amount_cents"], row["allocated_on"]))
     return allocation_id
 
 
@@ -75,7 +78,7 @@ async def change_deal_allocation_status(
     command.record(
         "deal_allocation.status_changed", subject, before={"status": before}, after={"status": after, "reason": reason}
     )
-    await touch(command, row["fund_id"])
+    await touch(command, row["fund_id"], None)
     return allocation_id
 
 

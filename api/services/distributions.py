@@ -3,6 +3,7 @@
 from datetime import date
 
 from api.domain.capital_calls import check_received
+from api.domain.fund_metric_changes import of_distribution
 from api.domain.states import AllocationStatus
 from api.errors import ErrorCode, Problem, Refused, invalid
 from api.services import rows
@@ -51,5 +52,5 @@ async def record_distribution(
     }
     distribution_id = await rows.insert_one(command, "distributions", values)
     command.record("distribution.recorded", Subject("Distribution", distribution_id), after=values)
-    await touch(command, allocation["fund_id"])
+    await touch(command, allocation["fund_id"], of_distribution(amount_cents, distributed_on))
     return distribution_id

@@ -18,7 +18,6 @@ from api.domain.capital_calls import REMINDER_DAYS, next_check_on, overdue_on, r
 from api.errors import TryAgain
 from api.services.audit import AuditKind, Event, Subject
 from api.services.commands import Command, Writer
-from api.services.fund_versions import touch
 
 COMMAND = "checkDueCalls"
 COUNT = TypeAdapter(int)
@@ -89,15 +88,14 @@ async def check_some(command: Command, *, today: date) -> int:
     late = [row for row in due if overdue_on(row["due_on"]) <= today]
     early = [row for row in due if overdue_on(row["due_on"]) > today]
     await _remind(command, early, today)
-    for fund_id in await _become_overdue(command, late):
-        await touch(command, fund_id)
+    await _become_overdue(command, late)
     return len(due)
 
 
-async def _become_overdue(command: Command, late: Sequence[asyncpg.Record]) -> Sequence[int]:
-    """Has the calls be overdue; returns the funds that they are of, ascending."""
+async def _become_overdue(command: Command, late: Sequence[asyncpg.Record]) -> None:
+    """Has the calls be overdue. To the metrics of their funds they are so by their dates, whatever their status."""
     if not late:
-        return []
+        return
     status = {row["id"]: row["status"] for row in late}
     rows = await command.connection.fetch(_BECOME_OVERDUE, command.organization_id, list(status))
     for row in sorted(rows, key=lambda row: (row["due_on"], row["id"])):
@@ -108,7 +106,6 @@ async def _become_overdue(command: Command, late: Sequence[asyncpg.Record]) -> S
             "outstanding_cents": row["amount_cents"] - row["paid_cents"],
         }
         _record(command, OVERDUE, row, {"status": status[row["id"]]}, after, AuditKind.FINANCIAL)
-    return sorted({row["fund_id"] for row in rows})
 
 
 async def _remind(command: Command, early: Sequence[asyncpg.Record], today: date) -> None:

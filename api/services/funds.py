@@ -66,7 +66,7 @@ async def update_fund(command: Command, *, fund_id: int, expected_version: int, 
     old, new = rows.changed(before, after, FUND_COLUMNS)
     command.record("fund.updated", Subject("Fund", fund_id), before=old, after=new)
     if "size_cents" in new:
-        await touch(command, fund_id)
+        await touch(command, fund_id, None)
     return fund_id
 
 

@@ -6,6 +6,7 @@ from datetime import date
 import asyncpg
 
 from api.domain.capital_calls import PAYMENTS_MAX, PaymentKind, check_payment, check_received
+from api.domain.fund_metric_changes import CallBefore, of_payment
 from api.domain.states import CAPITAL_CALL, AllocationStatus, CallStatus, allocation_status, call_status
 from api.errors import ErrorCode, Problem, Refused
 from api.services import rows
@@ -69,7 +70,10 @@ async def record_capital_call_payment(
     before = {"paid_cents": call["paid_cents"], "status": call["status"]}
     record(command, PAID, row, before=before, after=left | {"payment_id": payment_id} | values)
     await _follow(command, allocation)
-    await touch(command, call["fund_id"])
+    was = CallBefore(
+        CallStatus(call["status"]), call["amount_cents"], call["paid_cents"], call["called_on"], call["due_on"]
+    )
+    await touch(command, call["fund_id"], of_payment(was, amount_cents, paid_on))
     return Paid(call_id, payment_id)
 
 

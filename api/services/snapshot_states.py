@@ -123,7 +123,7 @@ async def complete(command: Command, held: Claim, calculated: Calculated) -> int
     }
     _record(command, "snapshot.completed", held, AuditKind.FINANCIAL, {"status": "CALCULATING"}, after)
     # It tells what the fund's companies were worth at the time that it is named for.
-    await touch(command, held.fund_id)
+    await touch(command, held.fund_id, None)
     return held.snapshot_id
 
 

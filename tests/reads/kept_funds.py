@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from api.db.event_bus import EventBus
 from api.domain.fund_metrics import FundMetrics
-from api.reads.declarations import KeptRead
+from api.reads.declarations import KeptRead, Version
 from api.reads.fund_metrics import FUND_METRICS
 from api.reads.kept import KeptAnswers, Reader
 from api.services import funds
@@ -64,17 +64,17 @@ class Funds:
         await self.may_read.wait()
         return await self.server.database.reads.fetch_for(self.organization_id, sql, parameters)
 
-    async def versions(self, *numbers: int) -> dict[int, int]:
-        rows = await self.server.owner.fetch("SELECT fund_id, version FROM fund_metrics_versions")
-        known = {row["fund_id"]: row["version"] for row in rows}
-        return {self.ids[number]: known.get(self.ids[number], 0) for number in numbers}
+    async def versions(self, *numbers: int) -> dict[int, Version]:
+        rows = await self.server.owner.fetch("SELECT fund_id, version, changes FROM fund_metrics_versions")
+        known = {row["fund_id"]: Version(row["version"], row["changes"]) for row in rows}
+        return {self.ids[number]: known.get(self.ids[number], Version(0)) for number in numbers}
 
     async def read(self, *numbers: int) -> dict[int, FundMetrics]:
         """The metrics of funds whose versions have just been read."""
         return await self.get(await self.versions(*numbers))
 
     async def get(
-        self, versions: Mapping[int, int], fetch: Any = None, *, in_transaction: bool = False
+        self, versions: Mapping[int, Version], fetch: Any = None, *, in_transaction: bool = False
     ) -> dict[int, FundMetrics]:
         """The metrics of these versions, without another await before they are looked for."""
         reader = Reader(self.organization_id, fetch or self.fetch, in_transaction)

@@ -13,6 +13,7 @@ from api.graphql.schema import declared_fields, schema
 from api.http.documents import Documents
 from api.reads import global_ids
 from api.reads.compiled.execution import Asking, run
+from api.reads.declarations import Version
 from api.reads.fund_metrics import FUND_METRICS
 from api.reads.kept import KeptAnswers, Reader, VersionMoved
 from api.reads.loaders import Loaders
@@ -43,7 +44,7 @@ async def test_other_days_are_answers_of_their_own_and_a_day_that_has_passed_is_
     assert later != ARGUMENTS
     await three.read(0)
     reader = Reader(three.organization_id, three.fetch, in_transaction=False)
-    found = await three.kept.get(READ, later, {three.ids[0]: 0}, reader)
+    found = await three.kept.get(READ, later, {three.ids[0]: Version(0)}, reader)
     assert (three.statements, found[three.ids[0]].nav_cents) == (2, None)
 
 
@@ -174,7 +175,7 @@ async def test_memory_is_bounded_and_what_was_asked_for_last_stays(server: Runni
 
 async def test_touching_is_part_of_the_write(three: Funds) -> None:
     async def fail(command: Command) -> int:
-        await touch(command, three.ids[0])
+        await touch(command, three.ids[0], None)
         raise ZeroDivisionError
 
     await three.read(0)

@@ -9,6 +9,7 @@ import pytest
 from api import metrics
 from api.db.event_bus import EventBus
 from api.db.pools import Snapshot
+from api.reads.declarations import Version
 from api.reads.kept import REFRESHES_AFTER_USE, Kept, KeptAnswers, Place, Reader
 from api.reads.kept_ahead import Refresher
 from tests.db.test_event_bus import until
@@ -129,7 +130,7 @@ async def test_nothing_is_listened_for_where_nothing_is_kept(server: RunningServ
         "INSERT INTO funds (organization_id, name, currency) VALUES ($1, 'Fund', 'USD') RETURNING id", beta
     )
     snapshot = Snapshot(server.database, beta)
-    await kept.get(READ, ARGUMENTS, {fund_id: 0}, Reader(beta, snapshot.fetch_alone, in_transaction=False))
+    await kept.get(READ, ARGUMENTS, {fund_id: Version(0)}, Reader(beta, snapshot.fetch_alone, in_transaction=False))
     assert list(bus._watchers) == [beta]
     await refresher.close()
     assert bus._watchers == {}

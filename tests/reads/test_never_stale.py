@@ -12,6 +12,7 @@ from tests.server import RunningServer
 
 REQUESTS = 1_000
 SIZE = "100000000000"
+CALLED = 2_500_000_000
 
 
 async def make_target(server: RunningServer, number: int) -> Target:
@@ -22,7 +23,7 @@ async def make_target(server: RunningServer, number: int) -> Target:
     if allocation["status"] == "PENDING_APPROVAL":
         version = {"id": allocation["id"], "expectedVersion": allocation["version"]}
         await call(server, "alpha", "approveDealAllocation", by=Role.ADMIN, **version)
-    called = {"allocationId": allocation["id"], "amountCents": "5000000000"}
+    called = {"allocationId": allocation["id"], "amountCents": str(CALLED)}
     made = (await call(server, "alpha", "createCapitalCall", **called))["capitalCall"]
     row_id = global_ids.decode_as("Fund", fund["id"])
     assert row_id is not None
@@ -44,7 +45,7 @@ async def test_no_answer_of_two_processes_is_stale(server: RunningServer, state_
         await load.run(REQUESTS, at_once=12)
         hits, misses = await load.lookups()
     log = await log_since(server.owner, organization_id, sequence)
-    assert faults(load, log, {target.row_id: (0, 0) for target in targets}) == []
+    assert faults(load, log, {target.row_id: (0, CALLED, 0) for target in targets}) == []
     assert (len(load.reads), len(load.writes)) == (hits + misses, sum(map(len, log.values())))
     assert hits > misses > 0
     assert len(load.writes) > 50
@@ -53,9 +54,9 @@ async def test_no_answer_of_two_processes_is_stale(server: RunningServer, state_
 def test_checker_finds_what_is_stale_and_what_never_was() -> None:
     target = Target("fund", "allocation", "call", 1)
     load = Load((), "", [target], Random(1))
-    first, second = ("distribution.recorded", 5), ("capital_call.paid", 7)
+    first, second = ("distribution.recorded", 5), ("capital_call.created", 7)
     load.writes = [Asked(target, 1.0, 2.0, written=first), Asked(target, 3.0, 4.0, written=second)]
-    log, before = {1: [first, second]}, {1: (0, 0)}
+    log, before = {1: [first, second]}, {1: (0, 0, 1)}
     good = [(0.5, 0.9, 0, 0), (1.5, 1.9, 0, 0), (1.5, 1.9, 5, 0), (2.5, 3.5, 5, 0), (2.5, 3.5, 5, 7), (4.5, 5.0, 5, 7)]
     bad = {
         (2.5, 2.9, 0, 0): "stale",
@@ -65,8 +66,8 @@ def test_checker_finds_what_is_stale_and_what_never_was() -> None:
         (4.5, 5.0, 0, 7): "never so",
     }
     for began, ended, *state in good:
-        load.reads = [Asked(target, began, ended, (state[0], state[1]))]
+        load.reads = [Asked(target, began, ended, (*state, 1))]
         assert faults(load, log, before) == []
     for (began, ended, *state), fault in bad.items():
-        load.reads = [Asked(target, began, ended, (state[0], state[1]))]
+        load.reads = [Asked(target, began, ended, (*state, 1))]
         assert fault in "".join(faults(load, log, before))

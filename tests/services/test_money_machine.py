@@ -1,9 +1,7 @@
 """Whatever is done to committed money in whatever order, the database agrees with a model and no sum is broken."""
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
@@ -22,19 +20,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from api.domain.access import Principal, Role
+from api.domain.access import Role
 from api.domain.business_rules import DEFAULT_BUSINESS_RULES
-from api.errors import Refused
 from api.reads import global_ids
+from api.reads.kept import KeptAnswers
 from api.services.deal_allocations import Written, create_deal_allocation
 from api.services.deal_decisions import (
     approve_deal_allocation,
     change_deal_allocation_status,
     reject_deal_allocation,
 )
-from tests.server import RunningServer, start_server
-from tests.services.calls import DAY, Calls
+from tests.services.calls import DAY
 from tests.services.money_model import ModelAllocation, ModelCall, fund_sums
+from tests.services.money_world import World, opened_world
 
 RUNS = int(os.environ.get("TRANCHE_MONEY_RUNS", "30"))
 STEPS = 30
@@ -69,46 +67,10 @@ query ($id: ID!, $asOf: Date) {
 """
 
 
-class World:
-    """A server's database, and a loop in which the machine's steps are done one after the other."""
-
-    def __init__(self, runner: asyncio.Runner, server: RunningServer, members: dict[str, int]) -> None:
-        self.runner = runner
-        self.server = server
-        self.calls = Calls(server.owner, server.database, server.organization_ids["alpha"])
-        self.members = members
-
-    def do(self, work: Awaitable[Any]) -> tuple[Any, str | None]:
-        """What something comes to, or the code with which it was refused."""
-
-        async def done() -> tuple[Any, str | None]:
-            try:
-                return await work, None
-            except Refused as refused:
-                return None, refused.problems[0].code.value
-
-        return self.runner.run(done())
-
-    def as_member(
-        self, role: Role, mutation: str, work: Callable[..., Awaitable[Any]], type_: type, **given: Any
-    ) -> Any:
-        """What a member's command comes to."""
-        principal = Principal(self.calls.organization_id, self.members[role.value], role)
-        return self.do(self.calls.run(mutation, lambda command: work(command, **given), type_, principal))
-
-
 @pytest.fixture
 def world(database_url: str, state_directory: Path) -> Iterator[World]:
-    async def opened(stack: AsyncExitStack) -> tuple[RunningServer, dict[str, int]]:
-        server = await stack.enter_async_context(start_server(database_url, state_directory))
-        members = "SELECT role, user_id FROM memberships WHERE organization_id = $1"
-        rows = await server.owner.fetch(members, server.organization_ids["alpha"])
-        return server, {row["role"]: row["user_id"] for row in rows}
-
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        yield World(runner, *runner.run(opened(stack)))
-        runner.run(stack.aclose())
+    with opened_world(database_url, state_directory) as world:
+        yield world
 
 
 class MoneyMachine(RuleBasedStateMachine):
@@ -121,6 +83,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.calls.today = DAY
         self.fund_id, _ = world.do(self.calls.fund())
         self.model: dict[int, ModelAllocation] = {}
+        self.kept = KeptAnswers()
 
     @initialize(amount=st.integers(LEAST, 2 * LEAST))
     def begin(self, amount: int) -> None:
@@ -255,6 +218,10 @@ class MoneyMachine(RuleBasedStateMachine):
         for one in self.model.values():
             assert one.called <= one.amount
             assert all(call.paid <= call.amount for call in one.calls.values())
+
+    @invariant()
+    def what_is_kept_is_what_is_worked_out_anew(self) -> None:
+        self.world.compare(self.kept, self.fund_id, [DAY, DAY + timedelta(days=30)])
 
     def teardown(self) -> None:
         self.look()
