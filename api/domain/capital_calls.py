@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from api.domain.money import share_of
+from api.domain.money import Cents, share_of
 from api.errors import ErrorCode, Problem, invalid
 
 DUE_DAYS_DEFAULT = 30
@@ -21,6 +21,10 @@ REMINDER_DAYS = (7, 3, 1)
 PERCENTAGE_PLACES_MAX = 6
 PAYMENTS_MAX = 1_000
 """How many payments one call takes."""
+DISTRIBUTED_CENTS_MAX = Cents(2**62)
+"""What all distributions of a fund may come to for one of ``LARGE_DISTRIBUTION_CENTS`` or more to be recorded."""
+LARGE_DISTRIBUTION_CENTS = Cents(DISTRIBUTED_CENTS_MAX // 10_000_000)
+"""Of smaller ones it would take ten million to fill the half of 64 bits that large ones leave."""
 
 
 class PaymentKind(StrEnum):
@@ -127,6 +131,23 @@ def check_payment(amount_cents: int, *, outstanding_cents: int) -> list[Problem]
         message = "This is more than is outstanding."
         expected, actual = str(outstanding_cents), str(amount_cents)
         return [Problem(ErrorCode.OVERPAYMENT, message, ("amount_cents",), expected=expected, actual=actual)]
+    return []
+
+
+def check_distributed(total_cents: int) -> list[Problem]:
+    """All distributions of a fund together, of which one is a large one, stay where they can be shown."""
+    if total_cents > DISTRIBUTED_CENTS_MAX:
+        message = "All that came back to the fund would be more than can be shown."
+        expected, actual = str(DISTRIBUTED_CENTS_MAX), str(total_cents)
+        return [Problem(ErrorCode.LIMIT_EXCEEDED, message, ("amount_cents",), expected=expected, actual=actual)]
+    return []
+
+
+def check_allocated(field: str, day: date, allocated_on: date) -> list[Problem]:
+    """Money is called for an allocation, paid and given back on its day or later."""
+    if day < allocated_on:
+        message = "This is before the day of the allocation."
+        return [invalid(field, message, expected=f"at least {allocated_on}", actual=str(day))]
     return []
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from api.domain.business_rules import BusinessRules
-from api.domain.money import ratio_above
+from api.domain.money import CENTS_MAX, ratio_above
 
 
 class RuleCode(StrEnum):
@@ -21,6 +21,7 @@ class RuleCode(StrEnum):
     ALLOCATION_TOO_LARGE = "ALLOCATION_TOO_LARGE"
     UTILIZATION_EXCEEDED = "UTILIZATION_EXCEEDED"
     UTILIZATION_HIGH = "UTILIZATION_HIGH"
+    FUND_TOTAL_TOO_LARGE = "FUND_TOTAL_TOO_LARGE"
     DEAL_TOTAL_HIGH = "DEAL_TOTAL_HIGH"
     INCREASE_LARGE = "INCREASE_LARGE"
     APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
@@ -108,6 +109,15 @@ def utilization(proposal: Proposal, standing: Standing, rules: BusinessRules) ->
     return None
 
 
+def fund_total(proposal: Proposal, standing: Standing, _rules: BusinessRules) -> Finding | None:
+    """A new or raised amount that brings a fund's allocations to more than can be shown: an error, by no threshold."""
+    allocated = standing.fund_allocated_cents + proposal.amount_cents
+    if allocated <= CENTS_MAX or not proposal.is_raised:
+        return None
+    message = f"{allocated} cents would be allocated by the fund in all, more than can be shown."
+    return _error(RuleCode.FUND_TOTAL_TOO_LARGE, message, CENTS_MAX, allocated)
+
+
 def deal_total(proposal: Proposal, standing: Standing, rules: BusinessRules) -> Finding | None:
     """A new or raised amount that brings all allocations into the deal above the caution: a warning."""
     allocated = standing.deal_allocated_cents + proposal.amount_cents
@@ -136,7 +146,7 @@ def approval(proposal: Proposal, _standing: Standing, rules: BusinessRules) -> F
     return _warning(RuleCode.APPROVAL_REQUIRED, message, threshold, amount)
 
 
-RULES: tuple[Rule, ...] = (minimum, maximum, utilization, deal_total, increase, approval)
+RULES: tuple[Rule, ...] = (minimum, maximum, utilization, fund_total, deal_total, increase, approval)
 """The engine: to add a rule is to add a function here."""
 
 

@@ -6,7 +6,12 @@ from typing import Annotated, Any
 
 import strawberry
 
-from api.domain.capital_calls import DUE_DAYS_DEFAULT, PAYMENTS_MAX
+from api.domain.capital_calls import (
+    DISTRIBUTED_CENTS_MAX,
+    DUE_DAYS_DEFAULT,
+    LARGE_DISTRIBUTION_CENTS,
+    PAYMENTS_MAX,
+)
 from api.domain.money import Cents
 from api.errors import Refused
 from api.graphql.capital_calls import (
@@ -26,7 +31,13 @@ from api.services import capital_calls, distributions, payments
 from api.services.capital_calls import REASON_LENGTH_MAX
 from api.services.payments import Paid
 
-RECEIVED_DESCRIPTION = "The day on which it came: today (UTC) unless given, and at the latest."
+DISTRIBUTED = (
+    f"How much, above 0. From {LARGE_DISTRIBUTION_CENTS} on all distributions of the fund together must come to at most"
+    f" {DISTRIBUTED_CENTS_MAX}."
+)
+RECEIVED_DESCRIPTION = (
+    "The day on which it came: not before the allocation; today (UTC) unless given, and at the latest."
+)
 
 
 @strawberry.input(description="Money to call against a deal allocation: an amount, or a percentage of the commitment.")
@@ -41,7 +52,8 @@ class CreateCapitalCallInput:
         "decimals; it is rounded to the nearest cent.",
     )
     called_on: date | None = strawberry.field(
-        default=None, description="The day of the call, at most a year ahead; today (UTC) unless given."
+        default=None,
+        description="The day of the call: not before the allocation, at most a year ahead; today (UTC) unless given.",
     )
     due_on: date | None = strawberry.field(
         default=None,
@@ -85,7 +97,7 @@ class RecordDistributionInput:
     """Money that came back from a deal allocation."""
 
     allocation_id: strawberry.ID = strawberry.field(description="The allocation.")
-    amount_cents: Cents = strawberry.field(description="How much, above 0.")
+    amount_cents: Cents = strawberry.field(description=DISTRIBUTED)
     distributed_on: date | None = strawberry.field(default=None, description=RECEIVED_DESCRIPTION)
     distribution_type: GraphQLDistributionKind = strawberry.field(description="What it is made of.")
     is_recallable: bool | None = strawberry.field(

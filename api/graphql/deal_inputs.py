@@ -77,7 +77,9 @@ class UpdateDealAllocationInput:
     amount_cents: Cents | None = strawberry.field(default=strawberry.UNSET, description=AMOUNT)
     percentage: Decimal | None = strawberry.field(default=strawberry.UNSET, description=PERCENTAGE)
     security_type: GraphQLSecurityKind | None = strawberry.field(default=strawberry.UNSET, description="What it buys.")
-    allocated_on: date | None = strawberry.field(default=strawberry.UNSET, description=f"{DAY}.")
+    allocated_on: date | None = strawberry.field(
+        default=strawberry.UNSET, description=f"{DAY}, and not after money was called, paid or distributed."
+    )
     notes: str | None = strawberry.field(default=strawberry.UNSET, description=NOTES)
 
 

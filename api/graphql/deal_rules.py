@@ -24,6 +24,7 @@ GraphQLRuleCode = describe(
         RuleCode.ALLOCATION_TOO_LARGE: "Above the largest amount of one allocation.",
         RuleCode.UTILIZATION_EXCEEDED: "More of the fund's size would be allocated than may be.",
         RuleCode.UTILIZATION_HIGH: "Much of the fund's size would be allocated.",
+        RuleCode.FUND_TOTAL_TOO_LARGE: "All of the fund's allocations together would be beyond 64 bits.",
         RuleCode.DEAL_TOTAL_HIGH: "Much would be allocated to one deal, by all funds of the fund's currency.",
         RuleCode.INCREASE_LARGE: "Much more than the present amount of the allocation.",
         RuleCode.APPROVAL_REQUIRED: "Another administrator has to approve it.",

@@ -38,7 +38,7 @@ class FundStatus(Enum):
     """Whether a fund is open."""
 
     ACTIVE = strawberry.enum_value("ACTIVE", description="Open.")
-    CLOSED = strawberry.enum_value("CLOSED", description="Closed; funds are never deleted.")
+    CLOSED = strawberry.enum_value("CLOSED", description="Closed: takes no new allocations and companies.")
 
 
 @strawberry.type(description="A fund's reserves over all its companies.")

@@ -13,6 +13,7 @@ import asyncpg
 from api.domain.capital_calls import (
     CallChange,
     amount_of,
+    check_allocated,
     check_asked,
     check_called,
     check_due,
@@ -77,7 +78,10 @@ async def create_capital_call(
     amount = amount_of(amount_cents, percentage, committed_cents=committed_cents)
     called = await called_of(command, allocation_id)
     field = "amount_cents" if percentage is None else "percentage"
-    problems = check_called(field, amount, called_cents=called.called_cents, committed_cents=committed_cents)
+    problems = [
+        *check_allocated("called_on", called_on, allocation["allocated_on"]),
+        *check_called(field, amount, called_cents=called.called_cents, committed_cents=committed_cents),
+    ]
     if problems:
         raise Refused(problems)
     values: dict[str, object] = {

@@ -9,6 +9,7 @@ from api.services.audit import Subject
 from api.services.checks import check_name, check_not_negative, check_present, check_ratio, check_text
 from api.services.commands import Command
 from api.services.fund_versions import touch
+from api.services.funds import check_open
 
 AMOUNTS = (
     "invested_cents",
@@ -31,11 +32,11 @@ async def create_portfolio_company(command: Command, *, fund_id: int, values: Ma
     """Adds a company to a fund, moves the fund's allocation version, and returns the company's id.
 
     ``values`` are columns of the company; what is left out takes the table's default.
-    Raises Refused: NOT_FOUND, INVALID_INPUT, NEGATIVE_AMOUNT, CAP_EXCEEDED.
+    Raises Refused: NOT_FOUND, INVALID_INPUT, NEGATIVE_AMOUNT, CAP_EXCEEDED, INVALID_TRANSITION for a closed fund.
     """
     given = {column: value for column, value in values.items() if value is not None}
     _refuse_bad_values(given | {"name": values.get("name")})
-    await bump_allocation_version(command, fund_id, field="fund_id")
+    check_open(await bump_allocation_version(command, fund_id, field="fund_id"), "fund_id")
     row = await rows.insert(command, "portfolio_companies", {"fund_id": fund_id, **given})
     if row is None:
         raise AssertionError("an insert without ON CONFLICT returns its row")
@@ -84,18 +85,19 @@ async def update_portfolio_company(
     return company_id
 
 
-async def bump_allocation_version(command: Command, fund_id: int, *, field: str) -> None:
-    """Moves a fund's allocation version by one; raises Refused (NOT_FOUND) that names ``field``."""
-    moved = await command.connection.fetchval(
+async def bump_allocation_version(command: Command, fund_id: int, *, field: str) -> str:
+    """Moves a fund's allocation version by one; returns its status. Raises Refused (NOT_FOUND), naming ``field``."""
+    status: str | None = await command.connection.fetchval(
         """
         UPDATE funds SET allocation_version = allocation_version + 1, version = version + 1, updated_at = now()
-        WHERE organization_id = $1 AND id = $2 RETURNING id
+        WHERE organization_id = $1 AND id = $2 RETURNING status
         """,
         command.organization_id,
         fund_id,
     )
-    if moved is None:
+    if status is None:
         raise not_found(field, "fund")
+    return status
 
 
 def _refuse_bad_values(values: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from api.services.checks import check_present
 from api.services.commands import Command
 from api.services.deal_validation import amount_of, check_stage, judge_new, refuse_bad_values, refuse_errors, verdict_on
 from api.services.fund_versions import touch
+from api.services.funds import check_open
 
 ALLOCATION_COLUMNS = (
     "fund_id",
@@ -80,7 +81,7 @@ async def create_deal_allocation(
     """Commits an amount, or that fraction of the fund's size, to a deal; today unless a day is given.
 
     Above the organization's threshold it waits for approval. Raises Refused: NOT_FOUND, INVALID_INPUT, NEGATIVE_AMOUNT,
-    ALREADY_EXISTS, and INVALID_TRANSITION where the deal takes no allocations.
+    ALREADY_EXISTS, and INVALID_TRANSITION where the fund or the deal takes no allocations.
     """
     values: dict[str, Any] = {"security_type": security_type, "allocated_on": allocated_on or today, "notes": notes}
     refuse_bad_values(values | {"amount_cents": amount_cents, "percentage": percentage}, today)
@@ -112,7 +113,7 @@ async def update_deal_allocation(
     """Changes the given columns. What a new amount leads to is what creating it would: see docs/decisions.md.
 
     Raises Refused: NOT_FOUND, VERSION_CONFLICT, INVALID_INPUT, NEGATIVE_AMOUNT, IMMUTABLE for what is final,
-    INVALID_TRANSITION where the deal takes no more, APPROVAL_REQUIRED where something has been called already.
+    INVALID_TRANSITION where fund or deal take no more, APPROVAL_REQUIRED where something has been called already.
     """
     refuse_bad_values(changes, today, check_present(changes, "security_type", "allocated_on", "amount_cents"))
     locked = await lock_allocation(command, allocation_id, expected_version)
@@ -120,6 +121,7 @@ async def update_deal_allocation(
     if not ALLOCATION.transitions[status]:
         message = f"An allocation that is {status} can no longer be changed."
         raise Refused([Problem(ErrorCode.IMMUTABLE, message, ("id",), actual=status)])
+    await _check_moved(command, locked.allocation, changes.get("allocated_on"))
     verdict, values = Verdict(()), dict(changes)
     if changes.get("amount_cents") is not None or changes.get("percentage") is not None:
         verdict, values = await _revalued(command, locked, changes)
@@ -146,6 +148,7 @@ async def _revalued(command: Command, locked: Locked, changes: Mapping[str, Any]
     waits = status is AllocationStatus.PENDING_APPROVAL
     proposal = Proposal(amount, allocation["amount_cents"], 0 if waits else allocation["amount_cents"])
     if proposal.is_raised:
+        check_open(locked.fund["status"], field)
         check_stage(locked.deal, field)
     verdict = await verdict_on(
         command.connection, locked.fund, allocation["deal_id"], proposal, allocation_id=allocation["id"]
@@ -162,6 +165,28 @@ async def _revalued(command: Command, locked: Locked, changes: Mapping[str, Any]
     undecided = {"decided_by_id": None, "decided_at": None, "decision_reason": None}
     asked = {"status": AllocationStatus.PENDING_APPROVAL, "approval": Approval.PENDING}
     return verdict, values | asked | undecided | {"author_id": await author_of(command)}
+
+
+async def _check_moved(command: Command, allocation: asyncpg.Record, allocated_on: date | None) -> None:
+    """Raises Refused where a locked allocation is moved to a day before which money was called, paid or distributed."""
+    if allocated_on is None or allocated_on <= allocation["allocated_on"]:
+        return
+    first = await command.connection.fetchval(
+        """
+        SELECT least(
+          (SELECT min(called_on) FROM capital_calls WHERE organization_id = $1 AND allocation_id = $2),
+          (SELECT min(payment.paid_on) FROM capital_call_payments AS payment
+            JOIN capital_calls AS call ON call.organization_id = $1 AND call.id = payment.capital_call_id
+            WHERE payment.organization_id = $1 AND call.allocation_id = $2),
+          (SELECT min(distributed_on) FROM distributions WHERE organization_id = $1 AND allocation_id = $2)
+        )
+        """,
+        command.organization_id,
+        allocation["id"],
+    )
+    if first is not None and first < allocated_on:
+        message = "Money was called, paid or distributed before this day."
+        raise Refused([invalid("allocated_on", message, expected=f"at most {first}", actual=str(allocated_on))])
 
 
 async def author_of(command: Command) -> int | None:

@@ -12,6 +12,7 @@ from api.services.commands import Command, PermissionRefused
 from api.services.deal_allocations import NOUN, Locked, Written, called_of, lock_allocation
 from api.services.deal_validation import check_stage, refuse_errors, verdict_on
 from api.services.fund_versions import touch
+from api.services.funds import check_open
 
 REASON_LENGTH_MAX = 1000
 
@@ -24,6 +25,7 @@ async def approve_deal_allocation(
     Raises Refused: NOT_FOUND, VERSION_CONFLICT, INVALID_INPUT, INVALID_TRANSITION, SELF_APPROVAL for its author.
     """
     locked = await _lock_undecided(command, allocation_id, expected_version, reason)
+    check_open(locked.fund["status"], "id")
     check_stage(locked.deal, "id")
     proposal = Proposal(locked.allocation["amount_cents"])
     verdict = await verdict_on(

@@ -13,6 +13,7 @@ from api.errors import ErrorCode, Problem, Refused, invalid, not_found
 from api.services import business_rules
 from api.services.business_rules import Reader
 from api.services.checks import check_day, check_not_negative, check_ratio, check_text
+from api.services.funds import check_open
 
 NOTES_LENGTH_MAX = 1000
 
@@ -69,6 +70,7 @@ async def judge_new(
     Raises Refused: INVALID_INPUT, INVALID_TRANSITION, ALREADY_EXISTS.
     """
     amount = amount_of(fund, amount_cents, percentage)
+    check_open(fund["status"], "fund_id")
     check_stage(deal, "deal_id")
     taken = await reader.fetch(
         "SELECT 1 FROM deal_allocations WHERE organization_id = $1 AND fund_id = $2 AND deal_id = $3"

@@ -14,6 +14,8 @@ from api.services.fund_versions import touch
 
 VINTAGE_YEAR_MIN = 1900
 VINTAGE_YEAR_MAX = 2200
+CLOSED = "CLOSED"
+"""The status of a fund that takes on nothing more. What it has goes on, and it can be opened again."""
 FUND_COLUMNS = ("name", "general_partner", "strategy", "vintage_year", "currency", "size_cents", "status")
 
 
@@ -68,6 +70,13 @@ async def update_fund(command: Command, *, fund_id: int, expected_version: int, 
     if "size_cents" in new:
         await touch(command, fund_id, None)
     return fund_id
+
+
+def check_open(status: str, field: str) -> None:
+    """Raises Refused (INVALID_TRANSITION) that names ``field`` where a fund of this status takes on nothing more."""
+    if status == CLOSED:
+        message = "A fund that is CLOSED takes neither allocations nor companies."
+        raise Refused([Problem(ErrorCode.INVALID_TRANSITION, message, (field,), actual=status)])
 
 
 async def base_currency(command: Command) -> str:

@@ -5,7 +5,7 @@ from datetime import date
 
 import asyncpg
 
-from api.domain.capital_calls import PAYMENTS_MAX, PaymentKind, check_payment, check_received
+from api.domain.capital_calls import PAYMENTS_MAX, PaymentKind, check_allocated, check_payment, check_received
 from api.domain.fund_metric_changes import CallBefore, of_payment
 from api.domain.states import CAPITAL_CALL, AllocationStatus, CallStatus, allocation_status, call_status
 from api.errors import ErrorCode, Problem, Refused
@@ -47,7 +47,10 @@ async def record_capital_call_payment(
         raise Refused(problems)
     allocation, call = await lock_call(command, call_id, field="capital_call_id")
     check_takes_calls(allocation, "capital_call_id")
-    problems = check_payment(amount_cents, outstanding_cents=call["amount_cents"] - call["paid_cents"])
+    problems = [
+        *check_allocated("paid_on", paid_on, allocation["allocated_on"]),
+        *check_payment(amount_cents, outstanding_cents=call["amount_cents"] - call["paid_cents"]),
+    ]
     if problems:
         raise Refused(problems)
     paid_cents = call["paid_cents"] + amount_cents

@@ -120,8 +120,8 @@ async def allocations(fund: Watched) -> None:
 
 
 async def calls(fund: Watched) -> None:
-    allocation = await fund.allocation("1000000")
     called_on = date(2025, 1, 1)
+    allocation = await fund.allocation("1000000", allocatedOn=str(called_on))
     early = {"allocationId": allocation, "calledOn": str(called_on), "dueOn": str(called_on)}
     first = await fund.write("createCapitalCall", **early, amountCents="1000")
     await fund.write("recordCapitalCallPayment", capitalCallId=first, amountCents="10")

@@ -43,6 +43,7 @@ async def allocated(client: CallClient, amount_cents: int) -> Any:
         shown="allocation { id status }",
         amountCents=str(amount_cents),
         securityType="EQUITY",
+        allocatedOn=days_ago(1),
         **ids,
     )
     assert made["allocation"]["status"] == "COMMITTED"

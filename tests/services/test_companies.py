@@ -175,3 +175,13 @@ async def test_reserves_beyond_64_bits_are_said_and_not_wrapped(server: RunningS
         await create(server, fund_id, name=name, plannedReservesCents=str(2**63 - 1))
     answer = await server.execute("query ($id: ID!) { fund(id: $id) { reserves { plannedCents } } }", {"id": fund_id})
     assert answer.codes == ["LIMIT_EXCEEDED"]
+
+
+async def test_closed_fund_takes_no_more_companies(server: RunningServer, fund_id: str) -> None:
+    made = await create(server, fund_id)
+    await server.owner.execute("UPDATE funds SET status = 'CLOSED'")
+    version = await allocation_version(server)
+    assert errors(await create(server, fund_id, name="B")) == [("INVALID_TRANSITION", "fundId")]
+    assert await allocation_version(server) == version
+    changed = await update(server, made["company"]["id"], made["company"]["version"], plannedReservesCents="5")
+    assert changed["userErrors"] == []

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.two_organizations import call
 from tests.server import RunningServer
 from tests.services.deal_client import Deals, errors, warned
 
@@ -159,6 +160,43 @@ async def test_deal_that_is_over_takes_nothing_more(deals: Deals, closed: str) -
     raised = await deals.change("updateDealAllocation", made["allocation"], amountCents="1000001")
     assert errors(raised) == [("INVALID_TRANSITION", "amountCents")]
     assert warned(await deals.change("updateDealAllocation", made["allocation"], amountCents="999999")) == []
+
+
+async def test_closed_fund_takes_nothing_more_and_goes_on_with_what_it_has(deals: Deals) -> None:
+    made, waiting = await deals.allocate(1_000_000), await deals.allocate(600_000_000, dealId=await deals.deal("Big"))
+    await deals.write("updateFund", id=deals.fund_id, expectedVersion="1", status="CLOSED")
+    other = await deals.deal("Other")
+    assert errors(await deals.allocate(dealId=other)) == [("INVALID_TRANSITION", "fundId")]
+    assert (await deals.validate(dealId=other, amountCents="100000"))["userErrors"] == [
+        {"code": "INVALID_TRANSITION", "field": ["fundId"]}
+    ]
+    approved = await deals.change("approveDealAllocation", waiting["allocation"], token=deals.other_admin)
+    assert errors(approved) == [("INVALID_TRANSITION", "id")]
+    raised = await deals.change("updateDealAllocation", made["allocation"], amountCents="1000001")
+    assert errors(raised) == [("INVALID_TRANSITION", "amountCents")]
+    assert warned(await deals.change("updateDealAllocation", made["allocation"], amountCents="999999")) == []
+    called = await call(
+        deals.server, "alpha", "createCapitalCall", allocationId=made["allocation"]["id"], amountCents="9"
+    )
+    await call(
+        deals.server, "alpha", "recordCapitalCallPayment", capitalCallId=called["capitalCall"]["id"], amountCents="9"
+    )
+    await deals.write("updateFund", id=deals.fund_id, expectedVersion="2", status="ACTIVE")
+    assert warned(await deals.allocate(dealId=other)) == []
+
+
+async def test_allocations_of_a_fund_stay_where_their_total_can_be_shown(deals: Deals) -> None:
+    most, left = 10**18, 2**63 - 1 - 9 * 10**18
+    await deals.set_rules(allocationMaxCents=str(most), approvalAboveCents=str(most))
+    unknown = await deals.fund("Unknown", sizeCents=None)
+    for number in range(9):
+        made = await deals.allocate(most, fundId=unknown, dealId=await deals.deal(f"Deal {number}"))
+        assert warned(made) == ["DEAL_TOTAL_HIGH"]
+    given = {"fundId": unknown, "dealId": await deals.deal("Last")}
+    found = (await deals.validate(**given, amountCents=str(left + 1)))["errors"]
+    assert found == [{"code": "FUND_TOTAL_TOO_LARGE", "threshold": str(2**63 - 1), "actual": str(2**63)}]
+    assert errors(await deals.allocate(left + 1, **given)) == [("INVALID_INPUT", "amountCents")]
+    assert warned(await deals.allocate(left, **given)) == ["DEAL_TOTAL_HIGH"]
 
 
 async def test_what_waits_is_not_committed_to_a_deal_that_is_over(deals: Deals) -> None:
