@@ -30,7 +30,7 @@ from api.http.document_limits import excess, excess_of_lines
 from api.http.validation import validate
 from api.reads.compiled.plain import DeclaredFields
 from api.reads.compiled.plans import OperationPlans
-from api.reads.compiled.weight import DOCUMENT_BYTES, ERROR_BYTES, TOKEN_BYTES, Weight
+from api.reads.compiled.weight import DOCUMENT_BYTES, ERROR_BYTES, PLACE_BYTES, TOKEN_BYTES, Weight
 
 TOKENS_MAX = 10_000
 VALIDATION_ERRORS_MAX = 20
@@ -250,7 +250,9 @@ def _unchain_tokens(document: DocumentNode) -> None:
 def _refused(text: str, errors: Sequence[GraphQLError], code: str, *, needs_token: bool = False) -> Document:
     """What is not run. Of what was parsed it keeps nothing."""
     told = tuple(_clients_error(error) for error in errors)
-    weight = Weight(DOCUMENT_BYTES + len(text) + sum(ERROR_BYTES + len(error.message) for error in told))
+    places = sum(len(error.locations or ()) for error in told)
+    messages = sum(ERROR_BYTES + len(error.message) for error in told)
+    weight = Weight(DOCUMENT_BYTES + len(text) + messages + PLACE_BYTES * places)
     return Document(None, (), told, code, needs_token, weight)
 
 

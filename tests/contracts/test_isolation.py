@@ -7,6 +7,7 @@ import pytest
 
 from api.domain.access import Role
 from api.tables import metadata
+from tests.contracts.answers_and_rows import ask, contents, delete_rows_of, rows_of
 from tests.contracts.inputs import INPUTS
 from tests.contracts.operations import (
     COUNTS_REQUESTS,
@@ -22,16 +23,7 @@ from tests.contracts.operations import (
     reads,
     types_in,
 )
-from tests.contracts.two_organizations import (
-    ask,
-    call,
-    contents,
-    delete_rows_of,
-    populate,
-    populate_with_equal_ids,
-    rows_of,
-    unknown,
-)
+from tests.contracts.two_organizations import call, populate, populate_with_equal_ids, unknown
 from tests.server import RunningServer, start_server
 
 POLICIES, STATEMENTS, RESOLVERS = "by policies", "by statements alone", "by resolvers' statements alone"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.domain.access import FOR_PEOPLE, PUBLIC_MUTATIONS, REQUIRED_ROLES, Role
+from tests.contracts.answers_and_rows import added, ask, contents, rows_of
 from tests.contracts.inputs import INPUTS
 from tests.contracts.operations import (
     MUTATIONS,
@@ -22,7 +23,7 @@ from tests.contracts.operations import (
     mutation,
     reads,
 )
-from tests.contracts.two_organizations import added, ask, call, contents, ended_tokens, populate, rows_of
+from tests.contracts.two_organizations import call, ended_tokens, populate
 from tests.server import RunningServer, start_server
 
 COMMANDS_WITHOUT_A_FIELD = {

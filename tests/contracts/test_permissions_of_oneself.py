@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from api.domain.access import REQUIRED_ROLES, Role
+from tests.contracts.answers_and_rows import contents, rows_of
 from tests.contracts.inputs import INPUTS
 from tests.contracts.operations import (
     MUTATIONS,
@@ -12,7 +13,7 @@ from tests.contracts.operations import (
     Operation,
     mutation,
 )
-from tests.contracts.two_organizations import call, contents, ended_tokens, populate, rows_of
+from tests.contracts.two_organizations import call, ended_tokens, populate
 from tests.people_client import VIEWER, Joined, sign_in, signed_in
 from tests.server import RunningServer
 

@@ -11,8 +11,9 @@ from websockets.exceptions import ConnectionClosed
 
 from api.domain.access import REQUIRED_ROLES, Role
 from api.reads.live.positions import encode_cursor
+from tests.contracts.answers_and_rows import contents
 from tests.contracts.operations import SUBSCRIPTIONS, selection
-from tests.contracts.two_organizations import call, contents, ended_tokens, populate
+from tests.contracts.two_organizations import call, ended_tokens, populate
 from tests.http.live.clients import PARTS, LiveServer, listening
 from tests.server import RunningServer
 

@@ -9,6 +9,7 @@ import pytest
 from api.db.pools import Database, PoolLimits, Snapshot
 from api.db.provisioning import application_url
 from api.tables import AUTHENTICATION_TABLES, metadata
+from tests.contracts.answers_and_rows import contents
 from tests.contracts.privileges import (
     APPLICATION_TABLES,
     COLUMNS_TO_FIND,
@@ -21,7 +22,7 @@ from tests.contracts.privileges import (
     TENANT_TABLES,
     acting_as,
 )
-from tests.contracts.two_organizations import contents, populate
+from tests.contracts.two_organizations import populate
 from tests.server import RunningServer
 
 

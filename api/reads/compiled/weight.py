@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 DOCUMENT_BYTES = 1_000
 ERROR_BYTES = 500
-"""Of what is told in place of a document that cannot be run, beside the message."""
+"""Of what is told in place of a document that cannot be run, beside the message and the places."""
+PLACE_BYTES = 150
+"""Of a line and column; an error may name as many as the document has tokens."""
 TOKEN_BYTES = 400
 """Of the parsed document, with its variables and its cost: 320 to 360, and 460 where nearly all are fields."""
 PLAN_BYTES = 2_500
