@@ -89,8 +89,8 @@ class _Near:
         powers = _Powers(growth)
         growths = {gap: powers.of(gap) for gap in set(gaps)}
         value = self.amounts[0] << BITS
-        for gap, amount in zip(gaps, self.amounts[1:], strict=True):
-            value = (value * growths[gap] >> BITS) + (amount << BITS)
+        for grown, amount in zip(map(growths.__getitem__, gaps), self.amounts[1:], strict=True):
+            value = (value * grown >> BITS) + (amount << BITS)
         return value / powers.of(self.times[-1])
 
 

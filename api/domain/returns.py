@@ -96,13 +96,14 @@ def effort(portfolios: Mapping[int, Sequence[Position]], since: Mapping[int, dat
     """
     total = 0
     for positions in portfolios.values():
-        changed = [position for position in positions if position.holding_id in since]
-        days: set[date] = set()
-        for position in changed:
-            valued = _since(position.valuations, since[position.holding_id])
-            total += len(valued) * (len(position.flows) + len(position.switches) + _OWN_EFFORT)
-            days.update(day for day, _ in valued)
-        total += len(days) * (sum(len(position.flows) for position in positions) + _OWN_EFFORT)
+        days_max = 0
+        for position in positions:
+            if position.holding_id in since:
+                first = bisect_left(position.valuations, (since[position.holding_id],))
+                days = len(position.valuations) - first
+                days_max = max(days_max, days)
+                total += days * (len(position.flows) + len(position.switches) + _OWN_EFFORT)
+        total += days_max * (sum(len(position.flows) for position in positions) + _OWN_EFFORT)
     return total * len(COMPUTED)
 
 
@@ -121,10 +122,14 @@ def compute(
     of_holdings: list[StoredReturn] = []
     of_portfolios: list[StoredReturn] = []
     for portfolio_id, positions in portfolios.items():
+        before = len(of_holdings)
         changed = [position for position in positions if position.holding_id in since]
         for position in changed:
             of_holdings += _in_time(holding_returns(position, since[position.holding_id]), is_late)
-        if changed:
+        # What a portfolio of one holding has earned is what the holding has.
+        if changed and len(positions) == 1 and not positions[0].switches:
+            of_portfolios += [one._replace(owner_id=portfolio_id) for one in of_holdings[before:]]
+        elif changed:
             earliest = min(since[position.holding_id] for position in changed)
             of_portfolios += _in_time(portfolio_returns(portfolio_id, positions, earliest), is_late)
     return of_holdings, of_portfolios
