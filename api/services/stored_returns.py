@@ -37,7 +37,7 @@ class Wanted:
     @property
     def earliest(self) -> date | None:
         """The earliest day that is given."""
-        return min(self.changed.values(), default=self.since)
+        return min((day for day in (self.since, *self.changed.values()) if day is not None), default=None)
 
     def first(self, holding_id: int, stale_from: date | None) -> date | None:
         """From which day on a holding's returns are to be computed; None: not at all."""
@@ -95,7 +95,7 @@ CROSS JOIN LATERAL (
     WHERE activity.organization_id = $1 AND activity.holding_id = holding.id AND EXISTS (
       SELECT FROM portfolio_fund_valuations AS valued WHERE valued.organization_id = $1
         AND valued.portfolio_id = holding.portfolio_id AND valued.valued_on >= holding.since)
-    LIMIT (SELECT $5::int / count(*) + 1 FROM holding)
+    LIMIT (SELECT $5::int / greatest(count(*), 1) + 1 FROM holding)
   ) AS activity
 ) AS flow
 CROSS JOIN LATERAL (
@@ -103,7 +103,7 @@ CROSS JOIN LATERAL (
   FROM (
     SELECT valued_on, value_cents FROM portfolio_fund_valuations AS valuation
     WHERE valuation.organization_id = $1 AND valuation.holding_id = holding.id
-    LIMIT (SELECT $5::int / count(*) + 1 FROM holding)
+    LIMIT (SELECT $5::int / greatest(count(*), 1) + 1 FROM holding)
   ) AS valuation
 ) AS valuation
 ORDER BY holding.id
