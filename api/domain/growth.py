@@ -6,8 +6,8 @@ forward for what grows and backward for what shrinks, so that no power of it com
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
-from operator import mul
+from itertools import accumulate
+from operator import mul, sub
 
 from api.domain.roots import RootCount, single_root
 
@@ -25,13 +25,15 @@ _NEAR = 1e-6
 """A balance at the end below this part of the largest is that of a rate that solves the flows."""
 
 
-def single_growth(ordinals: Sequence[int], amounts: Sequence[int], guess: float | None) -> int | RootCount:
+def single_growth(times: Sequence[int], amounts: Sequence[int], guess: float | None) -> int | RootCount:
     """What one becomes in a unit of time, in parts of ``ONE``, at the only rate at which the amounts are worth 0.
 
-    ``ordinals`` are their ascending times, of which there are two at least; no amount is 0. ``guess`` is the growth's
-    logarithm from a solver that may have failed, or have found one of several. Else the reason why there is none.
+    ``times`` ascend, and there are two at least; no amount is 0. ``guess`` is the growth's logarithm from a solver that
+    may have failed, or have found one of several. Else the reason why there is none.
     """
-    times = [ordinal - ordinals[0] for ordinal in ordinals]
+    if times[0]:
+        first = times[0]
+        times = [time - first for time in times]
     if guess is not None:
         near = _Near(times, amounts, guess)
         if near.is_only():
@@ -73,32 +75,48 @@ class _Near:
 
     def exact(self) -> int | RootCount:
         """The growth by Newton's method, the slope in floats, the value exact: as a rule one step is enough."""
-        gaps = [later - earlier for earlier, later in pairwise(self.times)]
+        gaps = list(map(sub, self.times[1:], self.times))
         growth = ONE + int(math.expm1(self.log_growth) * ONE)
         for _ in range(_STEPS_MAX):
-            step = _future_value(growth, gaps, self.amounts) / power(growth, self.times[-1]) / self.slope
+            step = self._worth(growth, gaps) / self.slope
             growth += growth * int(step * ONE) >> BITS
             if abs(step) < _GOOD:
                 return ONE * ONE // growth if self.shrinks else growth
         return RootCount.UNDECIDED
 
+    def _worth(self, growth: int, gaps: Sequence[int]) -> float:
+        """The present value at a growth that is nearly the one that was found. ``gaps`` are between the times."""
+        powers = _Powers(growth)
+        growths = {gap: powers.of(gap) for gap in set(gaps)}
+        value = self.amounts[0] << BITS
+        for grown, amount in zip(map(growths.__getitem__, gaps), self.amounts[1:], strict=True):
+            value = (value * grown >> BITS) + (amount << BITS)
+        return value / powers.of(self.times[-1])
+
+
+class _Powers:
+    """What a growth comes to in many units of time: the squares that they are products of are made once for all."""
+
+    __slots__ = ("_squares",)
+
+    def __init__(self, growth: int) -> None:
+        self._squares = [growth]
+
+    def of(self, exponent: int) -> int:
+        """The growth in so many units of time, of which there is one at least."""
+        squares = self._squares
+        while exponent >> len(squares):
+            squares.append(squares[-1] * squares[-1] >> BITS)
+        result = 0
+        for square in squares:
+            if exponent & 1:
+                result = result * square >> BITS if result else square
+            exponent >>= 1
+            if not exponent:
+                break
+        return result
+
 
 def power(growth: int, exponent: int) -> int:
-    """The growth in so many units of time."""
-    result = ONE
-    while exponent:
-        if exponent & 1:
-            result = result * growth >> BITS
-        exponent >>= 1
-        if exponent:
-            growth = growth * growth >> BITS
-    return result
-
-
-def _future_value(growth: int, gaps: Sequence[int], amounts: Sequence[int]) -> int:
-    """What the amounts have become when the last one flows; ``gaps`` are the times between them."""
-    powers = {gap: power(growth, gap) for gap in set(gaps)}
-    value = amounts[0] << BITS
-    for gap, amount in zip(gaps, amounts[1:], strict=True):
-        value = (value * powers[gap] >> BITS) + (amount << BITS)
-    return value
+    """The growth in so many units of time, of which there is one at least."""
+    return _Powers(growth).of(exponent)

@@ -10,7 +10,7 @@ does not, but a thread that solves gives way to others every few milliseconds.
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -30,6 +30,9 @@ RATE_MAX = 10**18
 
 _DAYS = 365
 _MONTHS = 12
+_SCALE = 10**RATE_PLACES
+_TOO_HIGH = RATE_MAX * _SCALE
+_HALF = ONE // 2
 
 
 class IrrMethod(StrEnum):
@@ -58,8 +61,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Irr:
+class Irr(NamedTuple):
     """A rate as a decimal fraction with ``RATE_PLACES`` decimals, or the reason why there is none."""
 
     value: Decimal | None
@@ -130,12 +132,13 @@ def irr_series(flows: Flows, valuations: Sequence[Valuation], method: IrrMethod 
 def irr_each(flows: Flows, valuations: Sequence[Valuation], method: IrrMethod) -> Iterator[Irr]:
     """The same, each computed when it is asked for: where zeros are to be counted one may take a second."""
     if method is IrrMethod.MONTHLY_NOMINAL:
-        months = [_month(day) for day in flows.days]
+        months = _months_of(flows)
         return (_monthly(flows, months, valuation) for valuation in valuations)
     if method is not IrrMethod.XIRR:
         raise ValueError(f"{method} is not computed from flows")
-    ordinals = [day.toordinal() for day in flows.days]
-    return (_annual(flows, ordinals, valuation) for valuation in valuations)
+    start = flows.days[0].toordinal() if flows.days else 0
+    times = [day.toordinal() - start for day in flows.days]
+    return (_annual(flows, times, start, valuation) for valuation in valuations)
 
 
 def _until(flows: Flows, day: date) -> Flows:
@@ -143,49 +146,83 @@ def _until(flows: Flows, day: date) -> Flows:
     return Flows(flows.days[:count], flows.cents[:count])
 
 
-def _annual(flows: Flows, ordinals: Sequence[int], valuation: Valuation) -> Irr:
+def _annual(flows: Flows, flow_times: Sequence[int], start: int, valuation: Valuation) -> Irr:
+    """``flow_times`` are the days of the flows, counted from ``start``."""
     day, value = valuation
     count = bisect_right(flows.days, day)
-    days, cents = list(flows.days[:count]), list(flows.cents[:count])
-    times = ordinals[:count]
+    days, cents, times = list(flows.days[:count]), list(flows.cents[:count]), list(flow_times[:count])
     if value:
-        if count and days[-1] == day:
+        if days and days[-1] == day:
             value += cents.pop()
             days.pop()
-            times = times[:-1]
+            times.pop()
         if value:
             days.append(day)
             cents.append(value)
-            times = [*times, day.toordinal()]
+            times.append(day.toordinal() - start)
     reason = _unsolvable(cents)
     if reason is not None:
         return Irr(None, reason)
-    rate = pyxirr.xirr(days, cents, silent=True)
-    guess = None if rate is None or not -1 < rate < RATE_MAX else math.log1p(rate) / _DAYS
-    growth = single_growth(times, cents, guess)
+    growth = single_growth(times, cents, _log_growth(pyxirr.xirr(days, cents, silent=True), _DAYS))
     if isinstance(growth, RootCount):
         return Irr(None, _REASONS[growth])
     return _rate(power(growth, _DAYS) - ONE, lowest=-1)
 
 
-def _monthly(flows: Flows, flow_months: Sequence[int], valuation: Valuation) -> Irr:
-    by_month: dict[int, int] = {}
-    count = bisect_right(flows.days, valuation.valued_on)
-    for month, cents in zip(flow_months[:count], flows.cents, strict=False):
-        by_month[month] = by_month.get(month, 0) + cents
-    if valuation.value_cents:
-        by_month[_month(valuation.valued_on) + 1] = valuation.value_cents
-    months = [month for month, cents in by_month.items() if cents]
-    amounts = [by_month[month] for month in months]
+class _Months(NamedTuple):
+    """Flows by calendar month, ascending: their sums, and where in the flows each month begins."""
+
+    months: Sequence[int]
+    cents: Sequence[int]
+    begins: Sequence[int]
+
+
+def _months_of(flows: Flows) -> _Months:
+    months: list[int] = []
+    sums: list[int] = []
+    begins: list[int] = []
+    for place, (day, cents) in enumerate(zip(flows.days, flows.cents, strict=True)):
+        month = _month(day)
+        if months and months[-1] == month:
+            sums[-1] += cents
+        else:
+            months.append(month)
+            sums.append(cents)
+            begins.append(place)
+    return _Months(months, sums, begins)
+
+
+def _monthly(flows: Flows, by_month: _Months, valuation: Valuation) -> Irr:
+    day, value = valuation
+    month = _month(day)
+    # All of the months before, and of its own what flowed until the day.
+    whole = bisect_left(by_month.months, month)
+    months, amounts = list(by_month.months[:whole]), list(by_month.cents[:whole])
+    if by_month.months[whole : whole + 1] == [month]:
+        months.append(month)
+        amounts.append(sum(flows.cents[by_month.begins[whole] : bisect_right(flows.days, day)]))
+    if value:
+        months.append(month + 1)
+        amounts.append(value)
+    if 0 in amounts:
+        months = [one for one, cents in zip(months, amounts, strict=True) if cents]
+        amounts = [cents for cents in amounts if cents]
     reason = _unsolvable(amounts)
     if reason is not None:
         return Irr(None, reason)
-    rate = pyxirr.irr([by_month.get(month, 0) for month in range(months[0], months[-1] + 1)], silent=True)
-    guess = None if rate is None or not -1 < rate < RATE_MAX else math.log1p(rate)
-    growth = single_growth(months, amounts, guess)
+    every = amounts
+    if months[-1] - months[0] >= len(months):
+        of_month = dict(zip(months, amounts, strict=True))
+        every = [of_month.get(one, 0) for one in range(months[0], months[-1] + 1)]
+    growth = single_growth(months, amounts, _log_growth(pyxirr.irr(every, silent=True), 1))
     if isinstance(growth, RootCount):
         return Irr(None, _REASONS[growth])
     return _rate(_MONTHS * (growth - ONE), lowest=-_MONTHS)
+
+
+def _log_growth(rate: float | None, units: int) -> float | None:
+    """What grows at a rate for so many units of time, as the logarithm for one of them; None where it is no rate."""
+    return None if rate is None or not -1 < rate < RATE_MAX else math.log1p(rate) / units
 
 
 def _month(day: date) -> int:
@@ -202,7 +239,7 @@ def _unsolvable(amounts: Sequence[int]) -> IrrReason | None:
 
 def _rate(fixed: int, *, lowest: int) -> Irr:
     """A fixed-point rate as an answer; DID_NOT_CONVERGE from RATE_MAX on, and where it rounds to the ``lowest``."""
-    scaled = (fixed * 10**RATE_PLACES + ONE // 2) >> BITS
-    if not lowest * 10**RATE_PLACES < scaled < RATE_MAX * 10**RATE_PLACES:
+    scaled = (fixed * _SCALE + _HALF) >> BITS
+    if not lowest * _SCALE < scaled < _TOO_HIGH:
         return Irr(None, IrrReason.DID_NOT_CONVERGE)
     return Irr(Decimal(f"{scaled}E-{RATE_PLACES}"), None)

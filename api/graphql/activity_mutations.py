@@ -1,6 +1,6 @@
 """Writes to the cash flows of holdings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, cast
 
@@ -14,12 +14,14 @@ from api.graphql.activities import NOTE_DESCRIPTION, GraphQLActivityType, Holdin
 from api.graphql.context import Info
 from api.graphql.enums import describe
 from api.graphql.mutations import Payload, given, refusal, row_id, user_error, write
-from api.graphql.objects import load, load_bulk
+from api.graphql.objects import asks_for_ids_alone, load, load_bulk
 from api.graphql.recalculations import RECALCULATE_DESCRIPTION, HoldingRecalculation, recalculations
 from api.graphql.scalars import BigInt
 from api.reads import global_ids
 from api.services import activities
 from api.services.activities import ACTIVITIES_MAX, REASON_LENGTH_MAX, BulkMode, DryRun, NewActivity, Stored
+from api.services.commands import Command, Outcome
+from api.services.recalculation import ACTIVITIES_MAX_WITHIN, PutOff, Recalculation, recalculate_within
 
 KEY_DESCRIPTION = "1 to 128 characters; see the README."
 VERSION_DESCRIPTION = "The version that the change is made against."
@@ -112,7 +114,11 @@ class CreateHoldingActivitiesPayload(Payload):
     @strawberry.field(description="In the order given; null where it was refused, or a dry run.")
     async def activities(self, info: Info) -> list[HoldingActivity] | None:
         """The recorded cash flows, read where they are asked for."""
-        return None if self.stored_ids is None else await load_bulk(info, "HoldingActivity", self.stored_ids)
+        if self.stored_ids is None:
+            return None
+        if asks_for_ids_alone(info) and not self.replayed:
+            return [HoldingActivity(row={"id": row_id}) for row_id in self.stored_ids]
+        return await load_bulk(info, "HoldingActivity", self.stored_ids)
 
 
 @strawberry.type(description="The corrected cash flow.")
@@ -148,20 +154,9 @@ class ActivityMutation:
         """Records cash flows of holdings."""
         # See _from_input: what the field's type says is what clients send.
         new = cast("list[NewActivity]", input.activities)
+        plan = _Recording(new, input)
         try:
-            outcome = await write(
-                info,
-                lambda command: activities.create_holding_activities(
-                    command, new, mode=input.mode, dry_run=input.dry_run
-                ),
-                Stored,
-                key=None if input.dry_run else input.idempotency_key,
-                input_given={
-                    "activities": list(zip(*new, strict=True)),
-                    "mode": input.mode,
-                    "recalculate": input.recalculate,
-                },
-            )
+            outcome = await plan.written(info)
         except DryRun as dry:
             return CreateHoldingActivitiesPayload(
                 accepted_count=len(dry.would.ids), user_errors=list(map(user_error, dry.would.rejected))
@@ -169,11 +164,11 @@ class ActivityMutation:
         except Refused as refused:
             return refusal(CreateHoldingActivitiesPayload, refused)
         stored = outcome.result
-        computed = await recalculations(info, stored.holding_ids, is_wanted=input.recalculate)
+        done = None if outcome.replayed else plan.computed
         return CreateHoldingActivitiesPayload(
             stored_ids=stored.ids,
             accepted_count=len(stored.ids),
-            recalculations=computed,
+            recalculations=await recalculations(info, stored.holding_ids, is_wanted=input.recalculate, done=done),
             replayed=outcome.replayed,
             user_errors=list(map(user_error, stored.rejected)),
         )
@@ -223,6 +218,49 @@ class ActivityMutation:
             return refusal(DeleteHoldingActivityPayload, refused)
         computed = await recalculations(info, [outcome.result], is_wanted=input.recalculate)
         return DeleteHoldingActivityPayload(deleted_id=input.id, recalculations=computed)
+
+
+class _Recording:
+    """Storing a batch, and computing its returns with it where it is small."""
+
+    def __init__(self, new: Sequence[NewActivity], input: CreateHoldingActivitiesInput) -> None:
+        self.new, self.input = new, input
+        self.is_small = input.recalculate and len(new) <= ACTIVITIES_MAX_WITHIN and not input.dry_run
+        self.computed: list[Recalculation] | None = None
+
+    async def written(self, info: Info) -> Outcome[Stored]:
+        """Runs the command, without the returns if they fail. Raises Refused or DryRun."""
+        try:
+            return await self._write(info)
+        except PutOff:
+            self.is_small, self.computed = False, None
+            return await self._write(info)
+
+    async def _write(self, info: Info) -> Outcome[Stored]:
+        given = self.input
+        return await write(
+            info,
+            self._work,
+            Stored,
+            key=None if given.dry_run else given.idempotency_key,
+            input_given={
+                "activities": list(zip(*self.new, strict=True)),
+                "mode": given.mode,
+                "recalculate": given.recalculate,
+            },
+        )
+
+    async def _work(self, command: Command) -> Stored:
+        return await activities.create_holding_activities(
+            command,
+            self.new,
+            mode=self.input.mode,
+            dry_run=self.input.dry_run,
+            settle=self._settle if self.is_small else None,
+        )
+
+    async def _settle(self, command: Command, changed: Mapping[int, date]) -> None:
+        self.computed = await recalculate_within(command, changed)
 
 
 def _from_input(_type: type, value: Mapping[str, Any], _context: InputContext) -> CreateHoldingActivitiesInput:

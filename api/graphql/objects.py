@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from graphql import FieldNode
+
 from api.domain.access import allows
 from api.graphql.context import Info
 from api.reads import global_ids
@@ -28,6 +30,12 @@ async def load_bulk(info: Info, type_name: str, row_ids: Sequence[Any]) -> list[
     """The same for thousands, which are read in one statement and not kept."""
     entity = ENTITIES[type_name]
     return [entity.make(row) for row in await info.context.loaders.bulk(type_name, row_ids)]
+
+
+def asks_for_ids_alone(info: Info) -> bool:
+    """Whether nothing but the id is asked of the objects that a field gives: those need not be read."""
+    asked = [one for node in info._raw_info.field_nodes if node.selection_set for one in node.selection_set.selections]
+    return all(isinstance(one, FieldNode) and one.name.value == "id" for one in asked)
 
 
 async def load_global(info: Info, global_id: str) -> Any:

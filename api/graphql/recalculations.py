@@ -46,8 +46,12 @@ class HoldingRecalculation:
     reason: str | None = strawberry.field(description="Why the returns are not as current as the flows; else null.")
 
 
-async def recalculations(info: Info, holding_ids: Sequence[int], *, is_wanted: bool) -> list[HoldingRecalculation]:
-    """Computes what the writes to these holdings left stale, or says that it waits."""
+async def recalculations(
+    info: Info, holding_ids: Sequence[int], *, is_wanted: bool, done: Sequence[Recalculation] | None = None
+) -> list[HoldingRecalculation]:
+    """Computes what the writes to these holdings left stale, unless that is ``done``, or says that it waits."""
+    if done is not None:
+        return _shown(done)
     if is_wanted and holding_ids:
         return _shown(await _recalculate(info, holding_ids=holding_ids))
     reason = "It was not asked for."

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.domain.activities import FUND_SWITCHES, SIGNS
 from api.domain.irr import Irr, IrrMethod, IrrReason, Valuation, flows_of, irr
-from api.domain.returns import Flow, Position, portfolio_valuations
+from api.domain.returns import Dated, Position, portfolio_flows, portfolio_valuations
 from api.reads.declarations import BatchSelect
 
 _MONEY_IN = ", ".join(f"'{kind}'" for kind, sign in SIGNS.items() if sign < 0)
@@ -127,7 +127,7 @@ class FoundPortfolioReturn:
             return Irr(None, IrrReason.NOT_REPORTED), as_of
         if self.stored is not None:
             return self.stored, self.stored_on or as_of
-        flows = flows_of((flow.day, flow.cents) for one in self.positions for flow in one.flows if not flow.is_switch)
+        flows = portfolio_flows(self.positions)
         valuations = [one for one in portfolio_valuations(self.positions, date.min) if one.valued_on <= as_of]
         last = valuations[-1] if valuations else None
         return irr(flows, last, as_of, method), last.valued_on if last else as_of
@@ -144,17 +144,24 @@ def _portfolio_found(rows: Sequence[Sequence[Any]]) -> FoundPortfolioReturn:
     if rows and rows[0][0] is not None:
         stored_on, value, reason = rows[0][:3]
         return FoundPortfolioReturn(Irr(value, reason and IrrReason(reason)), stored_on, ())
-    positions: dict[int, tuple[bool, list[Flow], list[Valuation]]] = {}
+    active: dict[int, bool] = {}
+    dated: dict[tuple[int, str | None], list[Dated]] = {}
     for _, _, _, holding_id, is_active, kind, day, cents in rows:
-        _, flows, valuations = positions.setdefault(holding_id, (is_active, [], []))
-        if kind == "VALUATION":
-            valuations.append(Valuation(day, cents))
-        elif kind is not None:
-            flows.append(Flow(day, cents, kind == "SWITCH"))
+        active[holding_id] = is_active
+        dated.setdefault((holding_id, kind), []).append((day, cents))
     return FoundPortfolioReturn(
         None,
         None,
-        [Position(one, is_active, flows, sorted(valued)) for one, (is_active, flows, valued) in positions.items()],
+        [
+            Position(
+                one,
+                is_active,
+                dated.get((one, "FLOW"), ()),
+                sorted(dated.get((one, "VALUATION"), ())),
+                dated.get((one, "SWITCH"), ()),
+            )
+            for one, is_active in active.items()
+        ],
     )
 
 

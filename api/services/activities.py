@@ -1,14 +1,14 @@
 """Recording, correcting and deleting the cash flows of holdings.
 
 Each change leaves behind, with its holdings, the earliest date whose stored returns it made stale; computing those anew
-is another transaction's work, see recalculation.
+is not done here, see recalculation.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -32,6 +32,21 @@ class BulkMode(StrEnum):
 
     ALL_OR_NOTHING = "ALL_OR_NOTHING"
     CONTINUE = "CONTINUE"
+
+
+class Locks(Enum):
+    """Which holdings are locked until the end of the transaction, always in the order of their ids."""
+
+    NONE = "id = ANY ($2)"
+    HOLDINGS = "id = ANY ($2) ORDER BY id FOR NO KEY UPDATE"
+    PORTFOLIOS = """portfolio_id = ANY (ARRAY(
+      SELECT portfolio_id FROM portfolio_funds WHERE organization_id = $1 AND id = ANY ($2)
+    )) ORDER BY id FOR NO KEY UPDATE"""
+    """All of the portfolios of these, whose own returns follow from all."""
+
+
+Settle = Callable[[Command, Mapping[int, date]], Awaitable[None]]
+"""Does something about the returns of holdings whose flows a command has changed from these days on."""
 
 
 class NewActivity(NamedTuple):
@@ -68,8 +83,12 @@ async def create_holding_activities(
     *,
     mode: BulkMode = BulkMode.ALL_OR_NOTHING,
     dry_run: bool = False,
+    settle: Settle | None = None,
 ) -> Stored:
     """Stores cash flows in one statement: all of them, or with CONTINUE those that are good.
+
+    ``settle`` says what becomes of the returns; it finds all holdings of the portfolios locked. Without, they are
+    marked.
 
     Raises Refused with every problem by index and field (INVALID_INPUT, NEGATIVE_AMOUNT, NOT_FOUND) where any row is
     bad, with CONTINUE where all are; and DryRun in the place of a result.
@@ -77,7 +96,8 @@ async def create_holding_activities(
     if not 1 <= len(activities) <= ACTIVITIES_MAX:
         limit = f"1 to {ACTIVITIES_MAX}"
         raise Refused([invalid("activities", f"Give {limit} activities.", expected=limit, actual=str(len(activities)))])
-    known = await known_holdings(command, {activity.holding_id for activity in activities})
+    locks = Locks.NONE if settle is None else Locks.PORTFOLIOS
+    known = await known_holdings(command, {activity.holding_id for activity in activities}, locks)
     problems = _check(activities, known)
     bad = {problem.index for problem in problems}
     if bad and (mode is BulkMode.ALL_OR_NOTHING or len(bad) == len(activities)):
@@ -91,9 +111,9 @@ async def create_holding_activities(
     if dry_run:
         raise DryRun(Stored([0] * len(good), sorted(earliest), problems))
     ids = await _insert(command, columns)
-    await leave_behind(command, earliest)
     subject = batch_subject(command, known, earliest)
     command.record("holding_activities.created", subject, after=_summary(ids, columns, earliest, len(bad)))
+    await (settle or leave_behind)(command, earliest)
     return Stored(ids, sorted(earliest), problems)
 
 
@@ -161,19 +181,18 @@ async def delete_row(
 
 
 async def known_holdings(
-    command: Command, holding_ids: Collection[int | None], *, locked: bool = False
+    command: Command, holding_ids: Collection[int | None], locks: Locks = Locks.NONE
 ) -> dict[int, int]:
-    """Which of the ids are holdings, each with the id of its portfolio; ``locked`` until the end of the transaction."""
-    lock = "ORDER BY id FOR NO KEY UPDATE" if locked else ""
+    """Which of the ids are holdings, each with the id of its portfolio; and others of these portfolios, if locked."""
     found = await command.connection.fetch(
-        f"SELECT id, portfolio_id FROM portfolio_funds WHERE organization_id = $1 AND id = ANY ($2) {lock}",
+        f"SELECT id, portfolio_id FROM portfolio_funds WHERE organization_id = $1 AND {locks.value}",
         command.organization_id,
         [holding_id for holding_id in holding_ids if holding_id is not None],
     )
     return {row["id"]: row["portfolio_id"] for row in found}
 
 
-async def leave_behind(command: Command, earliest: Mapping[int, date]) -> None:
+async def leave_behind(command: Command, changed: Mapping[int, date]) -> None:
     """Notes that the flows of holdings have changed from a day on, so that their returns are computed anew."""
     await command.connection.execute(
         """
@@ -186,8 +205,8 @@ async def leave_behind(command: Command, earliest: Mapping[int, date]) -> None:
         WHERE holding.organization_id = $1 AND holding.id = locked.id
         """,
         command.organization_id,
-        list(earliest),
-        list(earliest.values()),
+        list(changed),
+        list(changed.values()),
     )
 
 

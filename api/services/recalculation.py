@@ -1,8 +1,8 @@
 """Computing stored returns anew, from the day on from which flows or valuations have changed.
 
-The flows are read in one statement, solved in a thread, and written in one more transaction, which stores the returns
-of a portfolio where none of its holdings has changed meanwhile: so nothing is locked while it is computed. What is not
-stored stays marked, and is found again.
+A few are computed within the transaction that has changed them. Else the flows are read in one statement, solved in a
+thread, and written in one more transaction, which stores the returns of a portfolio where none of its holdings has
+changed meanwhile: so nothing is locked while it is computed. What is not stored stays marked, and is found again.
 """
 
 import asyncio
@@ -16,20 +16,30 @@ import asyncpg
 import structlog
 from pydantic import TypeAdapter
 
-from api.db.faults import fault_of
+from api.db.faults import IS_CROWDED, fault_of
 from api.domain.access import Principal
-from api.domain.activities import FUND_SWITCHES, SIGNS
 from api.domain.dates import DATE_MIN
-from api.domain.irr import Valuation
-from api.domain.returns import Flow, Position, StoredReturn, TooLong, compute
-from api.services.audit import Subject
+from api.domain.returns import TooLong, compute, effort
+from api.services.activities import leave_behind
 from api.services.commands import Command, Writer
+from api.services.stored_returns import Computed, Reading, TooMuch, Wanted, read, store
 
 ATTEMPTS_MAX = 3
 COMPUTE_SECONDS_MAX = 10
 """How long returns are computed for one request: enough for some ten thousand that are searched for several rates."""
 EVERYTHING = DATE_MIN
 """The day from which all returns are computed."""
+ACTIVITIES_MAX_WITHIN = 500
+ROWS_MAX_WITHIN = 4_000
+"""How many flows and valuations of portfolios are read in the transaction that has changed some of them."""
+EFFORT_MAX_WITHIN = 40_000
+"""What is computed there, see ``effort``: some twenty milliseconds, for which others who change these portfolios wait.
+"""
+EFFORT_MAX_AT_ONCE = 8_000
+"""What is computed without a thread: three or four milliseconds, for which nobody is answered."""
+COMPUTE_SECONDS_MAX_WITHIN = 0.05
+COMPUTE_SECONDS_MAX_AT_ONCE = 0.01
+"""How long either may take of the processor, where zeros have to be counted."""
 
 _HOLDING_IDS = TypeAdapter(list[int])
 logger = structlog.get_logger(__name__)
@@ -53,79 +63,55 @@ class Recalculation:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """One snapshot: the positions of portfolios, how often each holding had changed, and which are to be computed."""
+class PutOff(Exception):
+    """Returns could not be computed in the transaction that has changed what they follow from.
 
-    portfolios: Mapping[int, Sequence[Position]]
-    versions: Mapping[int, int]
-    since: Mapping[int, date]
+    What was changed must not be lost with them: the command is to be run again without, and they are computed after it.
+    """
 
 
 class _Overtaken(Exception):
     """All that was computed has changed meanwhile; there is nothing to write."""
 
 
-_READ = """
-WITH due AS (
-  SELECT portfolio_id, least(min(returns_stale_from), $6::date) AS since FROM portfolio_funds
-  WHERE organization_id = $1 AND (portfolio_id = $2 OR portfolio_id IN (
-    SELECT portfolio_id FROM portfolio_funds WHERE organization_id = $1 AND id = ANY ($3)))
-  GROUP BY portfolio_id
-)
-SELECT holding.id, holding.portfolio_id, holding.status, holding.flows_version, holding.returns_stale_from,
-  flow.days, flow.cents, flow.switches, valuation.days AS valued_on, valuation.cents AS value_cents
-FROM due
-JOIN portfolio_funds AS holding ON holding.organization_id = $1 AND holding.portfolio_id = due.portfolio_id
-CROSS JOIN LATERAL (
-  SELECT array_agg(occurred_on) AS days,
-    array_agg(CASE WHEN activity_type = ANY ($4) THEN -amount_cents ELSE amount_cents END) AS cents,
-    array_agg(activity_type = ANY ($5)) AS switches
-  FROM holding_activity_log AS activity
-  WHERE activity.organization_id = $1 AND activity.holding_id = holding.id AND EXISTS (
-    SELECT FROM portfolio_fund_valuations AS valued WHERE valued.organization_id = $1
-      AND valued.portfolio_id = holding.portfolio_id AND valued.valued_on >= due.since)
-) AS flow
-CROSS JOIN LATERAL (
-  SELECT array_agg(valued_on ORDER BY valued_on) AS days, array_agg(value_cents ORDER BY valued_on) AS cents
-  FROM portfolio_fund_valuations AS valuation
-  WHERE valuation.organization_id = $1 AND valuation.holding_id = holding.id
-) AS valuation
-ORDER BY holding.id
-"""
-"""Flows are left out where nothing is valued since, for then no return follows from them."""
+async def recalculate_within(command: Command, changed: Mapping[int, date]) -> list[Recalculation] | None:
+    """Computes the returns that follow from holdings whose flows a command has changed from these days on.
+
+    The command has locked all holdings of their portfolios, and the returns are stored in its own transaction. None
+    where that would take too long: then the holdings are marked, and computing is left to ``recalculate`` after the
+    commit. Raises PutOff for whatever else goes wrong.
+    """
+    wanted = Wanted(changed.keys(), changed=changed)
+    try:
+        reading = await read(command.connection.fetch, command.organization_id, wanted, rows_max=ROWS_MAX_WITHIN)
+        computed = await _compute_within(reading)
+        await store(command, reading, computed, sorted(reading.portfolios), changed.keys())
+    except (TooLong, TooMuch):
+        await leave_behind(command, changed)
+        return None
+    except IS_CROWDED:
+        raise
+    except Exception as error:
+        logger.exception("recalculation_put_off", request_id=command.request_id)
+        raise PutOff from error
+    return [
+        Recalculation(holding_id, RecalculationStatus.OK, reading.since[holding_id])
+        for holding_id in wanted.of(reading)
+    ]
 
 
-def _replace(table: str, owner: str, first: int) -> str:
-    """Makes what is stored of owners from their days on what was computed, given as seven columns from this one on."""
-    columns = ", ".join(
-        f"${first + place}::{kind}[]" for place, kind in enumerate(("bigint", "date", "text", "numeric", "text"))
-    )
-    return f"""
-{owner}_computed AS MATERIALIZED (
-  SELECT * FROM unnest({columns}) AS given (owner_id, as_of, method, value, reason)
-), {owner}_gone AS (
-  DELETE FROM {table} AS stored USING unnest(${first + 5}::bigint[], ${first + 6}::date[]) AS scope (owner_id, since)
-  WHERE stored.organization_id = $1 AND stored.{owner} = scope.owner_id AND stored.as_of >= scope.since
-    AND stored.method <> 'REPORTED' AND NOT EXISTS (
-      SELECT FROM {owner}_computed AS computed WHERE computed.owner_id = stored.{owner}
-        AND computed.as_of = stored.as_of AND computed.method = stored.method)
-), {owner}_written AS (
-  INSERT INTO {table} AS stored (organization_id, {owner}, as_of, method, value, reason)
-  SELECT $1, computed.* FROM {owner}_computed AS computed
-  ON CONFLICT (organization_id, {owner}, as_of, method) DO UPDATE
-    SET value = excluded.value, reason = excluded.reason, computed_at = excluded.computed_at
-    WHERE (stored.value, stored.reason) IS DISTINCT FROM (excluded.value, excluded.reason)
-)"""
+async def _compute_within(reading: Reading) -> Computed:
+    expected = effort(reading.portfolios, reading.since)
+    if expected > EFFORT_MAX_WITHIN:
+        raise TooMuch
+    if expected > EFFORT_MAX_AT_ONCE:
+        return await asyncio.to_thread(_compute, reading, COMPUTE_SECONDS_MAX_WITHIN)
+    return _compute(reading, COMPUTE_SECONDS_MAX_AT_ONCE)
 
 
-_STORE = f"""
-WITH {_replace("portfolio_fund_irr_values", "holding_id", 2)}, {_replace("portfolio_irr_values", "portfolio_id", 9)}
-UPDATE portfolio_funds SET returns_stale_from = NULL
-WHERE organization_id = $1 AND id = ANY ($7) AND returns_stale_from IS NOT NULL
-"""
-_MONEY_IN = [kind.value for kind, sign in SIGNS.items() if sign < 0]
-_SWITCHES = [kind.value for kind in FUND_SWITCHES]
+def _compute(reading: Reading, seconds_max: float) -> Computed:
+    late_at = time.thread_time() + seconds_max
+    return compute(reading.portfolios, reading.since, lambda: time.thread_time() > late_at)
 
 
 async def recalculate(
@@ -142,22 +128,27 @@ async def recalculate(
     ``since`` is the day from which on; None: for each holding the first day that is stale, if any is. Answers what came
     of each; raises nothing but for what the caller's role does not allow.
     """
+    wanted = Wanted(holding_ids, portfolio_id, since)
     await writer.authorise(principal, "recalculateIrr", request_id)
     outcomes: dict[int, Recalculation] = {
         holding_id: Recalculation(holding_id, RecalculationStatus.STALE) for holding_id in holding_ids
     }
     late_at = time.monotonic() + COMPUTE_SECONDS_MAX
+    organization_id = principal.organization_id
+
+    async def fetch(sql: str, *arguments: object) -> Sequence[asyncpg.Record]:
+        return await writer.database.reads.fetch_for(organization_id, sql, arguments)
+
     try:
         for _ in range(ATTEMPTS_MAX):
-            reading = await _read(writer, principal.organization_id, holding_ids, portfolio_id, since)
-            wanted = reading.versions.keys() if portfolio_id is not None else set(holding_ids)
+            reading = await read(fetch, organization_id, wanted)
             outcomes = {
                 holding_id: Recalculation(
                     holding_id,
                     RecalculationStatus.STALE if holding_id in reading.since else RecalculationStatus.OK,
                     reading.since.get(holding_id),
                 )
-                for holding_id in sorted(wanted & reading.versions.keys())
+                for holding_id in wanted.of(reading)
             }
             if not reading.since:
                 break
@@ -189,73 +180,16 @@ def _fail(outcomes: dict[int, Recalculation], reason: str) -> None:
             outcomes[holding_id] = replace(outcome, status=RecalculationStatus.FAILED, reason=reason)
 
 
-async def _read(
-    writer: Writer,
-    organization_id: int,
-    holding_ids: Collection[int],
-    portfolio_id: int | None,
-    since: date | None,
-) -> _Reading:
-    """All flows and valuations of the portfolios, in one statement."""
-    arguments = (organization_id, portfolio_id, list(holding_ids), _MONEY_IN, _SWITCHES, since)
-    found = await writer.database.reads.fetch_for(organization_id, _READ, arguments)
-    portfolios: dict[int, list[Position]] = {}
-    stale: dict[int, date] = {}
-    for row in found:
-        portfolios.setdefault(row["portfolio_id"], []).append(_position(row))
-        is_wanted = portfolio_id is not None or row["id"] in holding_ids
-        first = since if since is not None and is_wanted else None
-        if row["returns_stale_from"] is not None and (first is None or row["returns_stale_from"] < first):
-            first = row["returns_stale_from"]
-        if first is not None:
-            stale[row["id"]] = first
-    return _Reading(portfolios, {row["id"]: row["flows_version"] for row in found}, stale)
-
-
-def _position(row: asyncpg.Record) -> Position:
-    return Position(
-        row["id"],
-        row["status"] == "ACTIVE",
-        list(map(Flow, row["days"] or (), row["cents"] or (), row["switches"] or ())),
-        list(map(Valuation, row["valued_on"] or (), row["value_cents"] or ())),
-    )
-
-
 async def _store(
-    writer: Writer,
-    principal: Principal,
-    reading: _Reading,
-    computed: tuple[Sequence[StoredReturn], Sequence[StoredReturn]],
-    request_id: str | None,
+    writer: Writer, principal: Principal, reading: Reading, computed: Computed, request_id: str | None
 ) -> set[int]:
     """Stores what was computed, but of portfolios that have changed; the holdings whose returns are stored."""
 
     async def work(command: Command) -> list[int]:
-        unchanged = await _lock_unchanged(command, reading)
-        since = {
-            position.holding_id: reading.since[position.holding_id]
-            for portfolio_id in unchanged
-            for position in reading.portfolios[portfolio_id]
-            if position.holding_id in reading.since
-        }
-        if not since:
+        stored = await store(command, reading, computed, await _lock_unchanged(command, reading))
+        if not stored:
             raise _Overtaken
-        of_holdings = [one for one in computed[0] if one.owner_id in since]
-        of_portfolios = [one for one in computed[1] if one.owner_id in unchanged]
-        earliest = {
-            portfolio_id: min(since.get(one.holding_id, date.max) for one in reading.portfolios[portfolio_id])
-            for portfolio_id in unchanged
-        }
-        await command.connection.execute(
-            _STORE, command.organization_id, *_columns(of_holdings, since), *_columns(of_portfolios, earliest)
-        )
-        for portfolio_id in unchanged:
-            after = {
-                "holding_ids": [one.holding_id for one in reading.portfolios[portfolio_id] if one.holding_id in since],
-                "from": earliest[portfolio_id],
-            }
-            command.record("returns.recalculated", Subject("Portfolio", portfolio_id), after=after)
-        return list(since)
+        return stored
 
     try:
         outcome = await writer.run(principal, "recalculateIrr", work, result_type=_HOLDING_IDS, request_id=request_id)
@@ -264,7 +198,7 @@ async def _store(
     return set(outcome.result)
 
 
-async def _lock_unchanged(command: Command, reading: _Reading) -> list[int]:
+async def _lock_unchanged(command: Command, reading: Reading) -> list[int]:
     """Locks the holdings of the portfolios, and finds those portfolios that are as they were read."""
     found = await command.connection.fetch(
         "SELECT id, portfolio_id, flows_version FROM portfolio_funds WHERE organization_id = $1"
@@ -278,15 +212,3 @@ async def _lock_unchanged(command: Command, reading: _Reading) -> list[int]:
     )
     changed = {row["portfolio_id"] for row in found if reading.versions.get(row["id"]) != row["flows_version"]}
     return sorted({row["portfolio_id"] for row in found} - changed)
-
-
-def _columns(computed: Sequence[StoredReturn], since: Mapping[int, date]) -> list[list[object]]:
-    return [
-        [one.owner_id for one in computed],
-        [one.as_of for one in computed],
-        [one.method.value for one in computed],
-        [one.irr.value for one in computed],
-        [one.irr.reason and one.irr.reason.value for one in computed],
-        list(since),
-        list(since.values()),
-    ]

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from api.errors import ErrorCode, Problem, Refused, invalid
-from api.services.activities import batch_subject, delete_row, known_holdings, leave_behind, problem_at
+from api.services.activities import Locks, batch_subject, delete_row, known_holdings, leave_behind, problem_at
 from api.services.audit import Subject
 from api.services.checks import check_not_negative
 from api.services.commands import Command
@@ -58,7 +58,7 @@ async def record_holding_valuations(command: Command, valuations: Sequence[NewVa
     """
     _check_count("valuations", len(valuations), VALUATIONS_MAX)
     # Locked, so that what is replaced is what the log says was there.
-    known = await known_holdings(command, {valuation.holding_id for valuation in valuations}, locked=True)
+    known = await known_holdings(command, {valuation.holding_id for valuation in valuations}, Locks.HOLDINGS)
     problems = _check_valuations(valuations, known)
     if problems:
         raise Refused(problems)
