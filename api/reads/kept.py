@@ -131,6 +131,9 @@ class KeptAnswers:
             await kept.finished()
         found = {place.row_id: kept.answer for place, kept in held.items()}
         asked_again = [place for place in missing if place in self._kept]
+        if not reader.in_transaction and any(self._kept[place].version > missing[place] for place in asked_again):
+            # What the statement would find is as new, and not for this reader.
+            raise VersionMoved
         while missing:
             flights = {place: self._joinable(place, version, reader) for place, version in missing.items()}
             to_do = {place: version for place, version in missing.items() if flights[place] is None}

@@ -7,7 +7,7 @@ import pytest
 
 from api.domain.fund_metric_changes import of_distribution
 from api.reads import fund_metrics, global_ids
-from api.reads.kept import KeptAnswers
+from api.reads.kept import KeptAnswers, VersionMoved
 from api.reads.loaders import Loaders
 from api.services.audit import Subject
 from api.services.commands import Command
@@ -102,6 +102,16 @@ async def test_older_snapshot_is_not_answered_with_what_came_later(three: Funds)
     await loaders.close()
     assert (old, new.distributed_cents) == (before, before.distributed_cents + 5)
     assert (await three.read(0))[three.ids[0]] is new
+
+
+async def test_who_finds_later_answers_than_can_be_shown_is_told_so_without_a_statement(three: Funds) -> None:
+    await three.read(0)
+    versions = await three.versions(0)
+    await distribute(three, 5)
+    await three.read(0)
+    with pytest.raises(VersionMoved):
+        await three.get(versions)
+    assert (three.kept.hits, three.statements) == (1, 1)
 
 
 async def test_write_without_effects_leaves_the_version(three: Funds) -> None:
