@@ -92,7 +92,7 @@ def portfolio_valuations(positions: Sequence[Position], since: date) -> list[Val
 def effort(portfolios: Mapping[int, Sequence[Position]], since: Mapping[int, date]) -> int:
     """How much there is to compute: for each return the flows that it may be of, and as much for itself as for 30.
 
-    A hundred are some fifty microseconds' work, as long as no zeros have to be counted.
+    A thousand are some third of a millisecond's work, as long as no zeros have to be counted.
     """
     total = 0
     for positions in portfolios.values():
