@@ -44,6 +44,7 @@ async def populate_calls(writer: Writer, principal: Principal, fund_ids: list[in
     for number, fund_id in enumerate(fund_ids):
         deal_id = await made("createDeal", create_deal, int, name=f"Called Ünï {number}")
         given = {"fund_id": fund_id, "deal_id": deal_id, "security_type": "EQUITY", "amount_cents": AMOUNT}
+        given["allocated_on"] = DAY - timedelta(days=60)
         written = await made("createDealAllocation", create_deal_allocation, Written, today=DAY, **given)
         if number == 1:
             continue
