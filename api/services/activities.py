@@ -275,6 +275,15 @@ def _summary(
 
 
 async def _lock(command: Command, table: str, row_id: int, noun: str) -> asyncpg.Record:
+    """A holding's row; the holding first, as whoever changes rows of it locks them in this order."""
+    await command.connection.execute(
+        f"""
+        SELECT 1 FROM portfolio_funds WHERE organization_id = $1
+          AND id = (SELECT holding_id FROM {table} WHERE organization_id = $1 AND id = $2) FOR NO KEY UPDATE
+        """,
+        command.organization_id,
+        row_id,
+    )
     row = await command.connection.fetchrow(
         f"SELECT * FROM {table} WHERE organization_id = $1 AND id = $2 FOR UPDATE", command.organization_id, row_id
     )

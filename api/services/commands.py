@@ -112,11 +112,12 @@ class PermissionRefused(Refused):
 
 @dataclass(slots=True)
 class Writer:
-    """Runs commands on a database."""
+    """Runs commands on a database. In ``recalculations`` those of an organization wait for each other."""
 
     database: Database
     idempotency_days: int = 30
     bus: EventBus | None = None
+    recalculations: Queues = field(default_factory=Queues)
     _keys: Queues = field(default_factory=Queues)
     _organizations: Queues = field(init=False)
 

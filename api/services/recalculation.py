@@ -26,7 +26,7 @@ from api.services.stored_returns import Computed, Reading, TooMuch, Wanted, read
 
 ATTEMPTS_MAX = 3
 COMPUTE_SECONDS_MAX = 10
-"""How long returns are computed for one request: enough for some ten thousand that are searched for several rates."""
+"""How long returns are computed at once, of processor time: some ten thousand that are searched for several rates."""
 EVERYTHING = DATE_MIN
 """The day from which all returns are computed."""
 ACTIVITIES_MAX_WITHIN = 500
@@ -133,33 +133,12 @@ async def recalculate(
     outcomes: dict[int, Recalculation] = {
         holding_id: Recalculation(holding_id, RecalculationStatus.STALE) for holding_id in holding_ids
     }
-    late_at = time.monotonic() + COMPUTE_SECONDS_MAX
-    organization_id = principal.organization_id
-
-    async def fetch(sql: str, *arguments: object) -> Sequence[asyncpg.Record]:
-        return await writer.database.reads.fetch_for(organization_id, sql, arguments)
-
     try:
         for _ in range(ATTEMPTS_MAX):
-            reading = await read(fetch, organization_id, wanted)
-            outcomes = {
-                holding_id: Recalculation(
-                    holding_id,
-                    RecalculationStatus.STALE if holding_id in reading.since else RecalculationStatus.OK,
-                    reading.since.get(holding_id),
-                )
-                for holding_id in wanted.of(reading)
-            }
-            if not reading.since:
-                break
-            computed = await asyncio.to_thread(
-                compute, reading.portfolios, reading.since, lambda: time.monotonic() > late_at
-            )
-            stored = await _store(writer, principal, reading, computed, request_id)
-            for holding_id in stored & outcomes.keys():
-                outcomes[holding_id] = replace(outcomes[holding_id], status=RecalculationStatus.OK)
-            if stored >= reading.since.keys():
-                break
+            # By turns: whoever comes next, or was overtaken and comes again, finds what the others have done for it.
+            async with writer.recalculations.place(principal.organization_id):
+                if await _recalculate(writer, principal, wanted, outcomes, request_id):
+                    break
     except TooLong:
         _fail(outcomes, f"There are too many returns to compute within {COMPUTE_SECONDS_MAX} s.")
     except Exception as error:
@@ -172,6 +151,32 @@ async def recalculate(
         else outcome
         for outcome in outcomes.values()
     ]
+
+
+async def _recalculate(
+    writer: Writer,
+    principal: Principal,
+    wanted: Wanted,
+    outcomes: dict[int, Recalculation],
+    request_id: str | None,
+) -> bool:
+    """Computes and stores, and notes what came of it; whether all is stored, for nothing has changed meanwhile."""
+
+    async def fetch(sql: str, *arguments: object) -> Sequence[asyncpg.Record]:
+        return await writer.database.reads.fetch_for(principal.organization_id, sql, arguments)
+
+    reading = await read(fetch, principal.organization_id, wanted)
+    outcomes.clear()
+    for holding_id in wanted.of(reading):
+        status = RecalculationStatus.STALE if holding_id in reading.since else RecalculationStatus.OK
+        outcomes[holding_id] = Recalculation(holding_id, status, reading.since.get(holding_id))
+    if not reading.since:
+        return True
+    computed = await asyncio.to_thread(_compute, reading, COMPUTE_SECONDS_MAX)
+    stored = await _store(writer, principal, reading, computed, request_id)
+    for holding_id in stored & outcomes.keys():
+        outcomes[holding_id] = replace(outcomes[holding_id], status=RecalculationStatus.OK)
+    return stored >= reading.since.keys()
 
 
 def _fail(outcomes: dict[int, Recalculation], reason: str) -> None:

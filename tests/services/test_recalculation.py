@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from api import metrics
 from api.domain.returns import compute
 from api.services import recalculation
 from tests.contracts.two_organizations import call
@@ -109,3 +110,44 @@ async def test_holding_that_has_just_been_added_changes_no_return(server: Runnin
     assert (await server.execute(query, {"id": portfolio_id})).data == before
     await call(server, "alpha", "recalculateIrr", portfolioId=portfolio_id)
     assert (await server.execute(query, {"id": portfolio_id})).data == before
+
+
+async def test_writers_at_once_share_what_one_of_them_computes(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each for itself would find the others' flows in what it has computed, and begin anew."""
+    holding_id = await valued(server)
+    computations = 0
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal computations
+        computations += 1
+        return compute(*arguments)
+
+    monkeypatch.setattr(recalculation, "EFFORT_MAX_WITHIN", -1)
+    monkeypatch.setattr(recalculation, "compute", counted)
+    made = await asyncio.gather(*(create(server, holding_id, f"2020-03-{day:02}") for day in range(1, 13)))
+    assert {one["status"] for one in made} == {"OK"}
+    assert {one["holding"]["firstStaleOn"] for one in made} == {None}
+    assert computations < 12
+
+
+async def test_deleting_a_valuation_and_recording_it_anew_wait_for_each_other(server: RunningServer) -> None:
+    """A deadlock would be retried, after a second."""
+    holding_id = await hold(server)
+    retries = metrics.RETRIES._value.get()
+    recorded = "mutation ($input: RecordHoldingValuationsInput!) { recordHoldingValuations(input: $input) {"
+    recorded += " valuations { id version } userErrors { code } } }"
+    deleted = "mutation ($input: DeleteHoldingValuationInput!) { deleteHoldingValuation(input: $input) {"
+    deleted += " userErrors { code } } }"
+    for number in range(8):
+        again = [{"input": {"valuations": [value(holding_id, "2021-01-01", 3 * number + one)]}} for one in range(3)]
+        made = (await server.execute(recorded, again[0])).data["recordHoldingValuations"]["valuations"][0]
+        given = {"id": made["id"], "expectedVersion": made["version"]}
+        answers = await asyncio.gather(
+            server.execute(recorded, again[1]),
+            server.execute(deleted, {"input": given}),
+            server.execute(recorded, again[2]),
+        )
+        assert [answer.codes for answer in answers] == [[]] * 3
+    assert metrics.RETRIES._value.get() == retries
