@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+import structlog
 
 from api.db import embedded
 from api.db.provisioning import prepare
@@ -17,6 +18,14 @@ from tests.server import RunningServer, start_server
 
 SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
 TEMPLATE = "tranche_template"
+
+# As it comes structlog shows a fault with all variables of all frames: with a whole schema among them, for a minute.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 _numbers = count(1)
 
 
