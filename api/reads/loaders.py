@@ -46,6 +46,8 @@ class Loaders:
 
     def hold(self, written: Mapping[tuple[str, Any], Record]) -> None:
         """Answers for whole rows, by table and id, as they are given here, until the next ``reset``."""
+        if not written:
+            return
         shown = {entity.table.name: name for name, entity in ENTITIES.items()}
         for (table, row_id), row in written.items():
             entity = shown.get(table)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphql import (
+    GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLList,
@@ -44,6 +45,8 @@ def _of_present(type_: Any) -> Coerce:
         return _of_list(coercer(type_.of_type), _of_present(get_nullable_type(type_.of_type)))
     if isinstance(type_, GraphQLInputObjectType):
         return _of_object(type_)
+    if isinstance(type_, GraphQLEnumType):
+        return _of_enum(type_)
     coerce: Coerce = type_.coerce_input_value
     return coerce
 
@@ -56,6 +59,17 @@ def _of_list(coerce_any: Coerce, coerce: Coerce) -> Coerce:
         return [coerce_any(item) for item in value] if None in value else [coerce(item) for item in value]
 
     return coerce_list
+
+
+def _of_enum(type_: GraphQLEnumType) -> Coerce:
+    values = {name: type_.coerce_input_value(name) for name in type_.values}
+
+    def coerce_name(value: Any) -> Any:
+        if type(value) is not str or value not in values:
+            raise Unfit
+        return values[value]
+
+    return coerce_name
 
 
 def _of_object(type_: GraphQLInputObjectType) -> Coerce:
