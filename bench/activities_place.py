@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import http.client
+import socket
 import time
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -16,6 +16,7 @@ import pyxirr
 
 from api.domain.irr import IrrMethod
 from api.services import stored_returns
+from bench import questions
 from bench.contestants import CONTESTANTS, Running, started
 from bench.database import BenchDatabase, filled_database
 
@@ -63,7 +64,7 @@ class Bench:
 
     database: BenchDatabase
     running: Running
-    connection: http.client.HTTPConnection
+    connection: socket.socket
     bare: asyncpg.Connection
     loop: asyncio.AbstractEventLoop
     holdings: dict[str, list[int]]
@@ -76,10 +77,10 @@ class Bench:
 
     def post(self, body: bytes) -> float:
         """The seconds until the answer to a request is there; raises RuntimeError for any error in it."""
-        headers = {"Authorization": f"Bearer {self.database.tokens[0]}", "Content-Type": "application/json"}
+        request = questions.http_request(self.database.tokens[0], body)
         began = time.perf_counter()
-        self.connection.request("POST", "/graphql", body, headers)
-        answer = self.connection.getresponse().read()
+        self.connection.sendall(request)
+        answer = _answer(self.connection)
         seconds = time.perf_counter() - began
         if b'"errors"' in answer or b'"message"' in answer or b'"FAILED"' in answer:
             raise RuntimeError(answer[:2000].decode())
@@ -173,11 +174,31 @@ def _connected(database: BenchDatabase, running: Running) -> Iterator[Bench]:
     holdings: dict[str, list[int]] = {}
     for row in found:
         holdings.setdefault(row["name"], []).append(row["id"])
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+    connection = socket.create_connection(("127.0.0.1", running.port), timeout=60)
     portfolios = {row["name"]: row["portfolio_id"] for row in found}
     yield Bench(database, running, connection, bare, loop, holdings, portfolios)
+    connection.close()
     loop.run_until_complete(bare.close())
     loop.close()
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """The body of one answer."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += _received(connection)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += _received(connection)
+    return body
+
+
+def _received(connection: socket.socket) -> bytes:
+    part = connection.recv(1 << 20)
+    if not part:
+        raise RuntimeError("The server has closed the connection.")
+    return part
 
 
 _STORE = """

@@ -63,9 +63,9 @@ def ask(running: Running, token: str, body: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def http_request(token: str, body: dict[str, Any]) -> bytes:
+def http_request(token: str, body: dict[str, Any] | bytes) -> bytes:
     """The bytes of one POST."""
-    content = orjson.dumps(body)
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
     lines = (
         "POST /graphql HTTP/1.1",
         "Host: 127.0.0.1",

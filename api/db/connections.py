@@ -74,6 +74,11 @@ class ConnectionPool:
         """How many of them nobody has."""
         return len(self._idle)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is a connection for somebody who does not want to wait for others to be done."""
+        return bool(self._idle) or self._size < self.size_max
+
     async def acquire(self) -> PlainConnection:
         """A connection, to be given to ``release``; raises TimeoutError where none comes free."""
         while self._idle:

@@ -1,6 +1,6 @@
 """Cash flows of holdings: their closed list of types, which way each moves money, and what it counts as."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from enum import StrEnum
 
@@ -50,8 +50,10 @@ MONEY_OUT = frozenset(
         ActivityType.DISTRIBUTION,
     }
 )
-SIGNS = {kind: -1 if kind in MONEY_IN or kind is ActivityType.DIVIDEND_REINVESTED else 1 for kind in ActivityType}
-"""The investor's side of each type."""
+SIGNS: Mapping[str, int] = {
+    kind: -1 if kind in MONEY_IN or kind is ActivityType.DIVIDEND_REINVESTED else 1 for kind in ActivityType
+}
+"""The investor's side of each type, by its name."""
 
 FUND_SWITCHES = frozenset({ActivityType.FUND_SWITCH_IN, ActivityType.FUND_SWITCH_OUT})
 """From one holding of a portfolio to another: nothing moves for the portfolio, nothing is paid in or distributed."""

@@ -54,7 +54,7 @@ class HoldingActivity(Node):
         "The same from the investor's side: negative where money went in.",
         "activity_type",
         "amount_cents",
-        compute=lambda row: Cents(SIGNS[ActivityType(row["activity_type"])] * row["amount_cents"]),
+        compute=lambda row: Cents(SIGNS[row["activity_type"]] * row["amount_cents"]),
     )
     occurred_on: date = column("The day on which the money moved.")
     is_recallable: bool = column("Whether what was paid out may be called again.")

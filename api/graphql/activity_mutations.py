@@ -19,9 +19,11 @@ from api.graphql.recalculations import RECALCULATE_DESCRIPTION, HoldingRecalcula
 from api.graphql.scalars import BigInt
 from api.reads import global_ids
 from api.services import activities
-from api.services.activities import ACTIVITIES_MAX, REASON_LENGTH_MAX, BulkMode, DryRun, NewActivity, Stored
+from api.services.activities import ACTIVITIES_MAX, REASON_LENGTH_MAX, BulkMode, DryRun, NewActivity, Settle, Stored
 from api.services.commands import Command, Outcome
-from api.services.recalculation import ACTIVITIES_MAX_WITHIN, PutOff, Recalculation, recalculate_within
+from api.services.recalculation import Recalculation
+from api.services.small_batches import ACTIVITIES_MAX as SMALL_BATCH_MAX
+from api.services.small_batches import PutOff, SmallBatch
 
 KEY_DESCRIPTION = "1 to 128 characters; see the README."
 VERSION_DESCRIPTION = "The version that the change is made against."
@@ -221,26 +223,35 @@ class ActivityMutation:
 
 
 class _Recording:
-    """Storing a batch, and computing its returns with it where it is small."""
+    """Storing a batch, and its returns with it where it is small."""
 
     def __init__(self, new: Sequence[NewActivity], input: CreateHoldingActivitiesInput) -> None:
         self.new, self.input = new, input
-        self.is_small = input.recalculate and len(new) <= ACTIVITIES_MAX_WITHIN and not input.dry_run
         self.computed: list[Recalculation] | None = None
 
     async def written(self, info: Info) -> Outcome[Stored]:
         """Runs the command, without the returns if they fail. Raises Refused or DryRun."""
+        if not self.input.recalculate or self.input.dry_run or len(self.new) > SMALL_BATCH_MAX:
+            return await self._write(info)
+        small = SmallBatch(info.context.database)
         try:
-            return await self._write(info)
+            outcome = await self._write(info, small.settle)
         except PutOff:
-            self.is_small, self.computed = False, None
             return await self._write(info)
+        self.computed = small.recalculations
+        return outcome
 
-    async def _write(self, info: Info) -> Outcome[Stored]:
+    async def _write(self, info: Info, settle: Settle | None = None) -> Outcome[Stored]:
         given = self.input
+
+        async def work(command: Command) -> Stored:
+            return await activities.create_holding_activities(
+                command, self.new, mode=given.mode, dry_run=given.dry_run, settle=settle
+            )
+
         return await write(
             info,
-            self._work,
+            work,
             Stored,
             key=None if given.dry_run else given.idempotency_key,
             input_given={
@@ -249,18 +260,6 @@ class _Recording:
                 "recalculate": given.recalculate,
             },
         )
-
-    async def _work(self, command: Command) -> Stored:
-        return await activities.create_holding_activities(
-            command,
-            self.new,
-            mode=self.input.mode,
-            dry_run=self.input.dry_run,
-            settle=self._settle if self.is_small else None,
-        )
-
-    async def _settle(self, command: Command, changed: Mapping[int, date]) -> None:
-        self.computed = await recalculate_within(command, changed)
 
 
 def _from_input(_type: type, value: Mapping[str, Any], _context: InputContext) -> CreateHoldingActivitiesInput:

@@ -45,10 +45,6 @@ class Locks(Enum):
     """All of the portfolios of these, whose own returns follow from all."""
 
 
-Settle = Callable[[Command, Mapping[int, date]], Awaitable[None]]
-"""Does something about the returns of holdings whose flows a command has changed from these days on."""
-
-
 class NewActivity(NamedTuple):
     """A cash flow to record; a positive amount in cents. ``holding_id`` None: an id that no holding can have."""
 
@@ -58,6 +54,19 @@ class NewActivity(NamedTuple):
     occurred_on: date
     is_recallable: bool = False
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Cash flows that are good, and are to be inserted; and of which holdings they are, each with its first day."""
+
+    activities: Sequence[NewActivity]
+    earliest: Mapping[int, date]
+    insert: Callable[[], Awaitable[None]]
+
+
+Settle = Callable[[Command, Batch], Awaitable[None]]
+"""Has a batch inserted, and does something about the returns of its holdings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +96,8 @@ async def create_holding_activities(
 ) -> Stored:
     """Stores cash flows in one statement: all of them, or with CONTINUE those that are good.
 
-    ``settle`` says what becomes of the returns; it finds all holdings of the portfolios locked. Without, they are
-    marked.
+    ``settle`` has them inserted and says what becomes of the returns; it finds all holdings of the portfolios locked.
+    Without, they are marked.
 
     Raises Refused with every problem by index and field (INVALID_INPUT, NEGATIVE_AMOUNT, NOT_FOUND) where any row is
     bad, with CONTINUE where all are; and DryRun in the place of a result.
@@ -110,10 +119,14 @@ async def create_holding_activities(
             earliest[holding_id] = occurred_on
     if dry_run:
         raise DryRun(Stored([0] * len(good), sorted(earliest), problems))
-    ids = await _insert(command, columns)
-    subject = batch_subject(command, known, earliest)
-    command.record("holding_activities.created", subject, after=_summary(ids, columns, earliest, len(bad)))
-    await (settle or leave_behind)(command, earliest)
+    ids: list[int] = []
+
+    async def insert() -> None:
+        ids.extend(await _insert(command, columns))
+        subject = batch_subject(command, known, earliest)
+        command.record("holding_activities.created", subject, after=_summary(ids, columns, earliest, len(bad)))
+
+    await (settle or _mark)(command, Batch(good, earliest, insert))
     return Stored(ids, sorted(earliest), problems)
 
 
@@ -242,6 +255,11 @@ def _check(activities: Sequence[NewActivity], known: Mapping[int, int]) -> list[
         check_activity(amount_cents=amount_cents, occurred_on=occurred_on, note=note, report=found.append)
         problems += [problem_at("activities", index, problem) for problem in found]
     return problems
+
+
+async def _mark(command: Command, batch: Batch) -> None:
+    await batch.insert()
+    await leave_behind(command, batch.earliest)
 
 
 async def _insert(command: Command, columns: Sequence[tuple[Any, ...]]) -> list[int]:

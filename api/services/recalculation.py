@@ -1,13 +1,13 @@
 """Computing stored returns anew, from the day on from which flows or valuations have changed.
 
-A few are computed within the transaction that has changed them. Else the flows are read in one statement, solved in a
-thread, and written in one more transaction, which stores the returns of a portfolio where none of its holdings has
-changed meanwhile: so nothing is locked while it is computed. What is not stored stays marked, and is found again.
+The flows are read in one statement, solved in a thread, and written in one more transaction, which stores the returns
+of a portfolio where none of its holdings has changed meanwhile: so nothing is locked while it is computed. What is not
+stored stays marked, and is found again. Small batches of flows store their returns with them, see small_batches.
 """
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -16,30 +16,18 @@ import asyncpg
 import structlog
 from pydantic import TypeAdapter
 
-from api.db.faults import IS_CROWDED, fault_of
+from api.db.faults import fault_of
 from api.domain.access import Principal
 from api.domain.dates import DATE_MIN
-from api.domain.returns import TooLong, compute, effort
-from api.services.activities import leave_behind
+from api.domain.returns import TooLong, compute
 from api.services.commands import Command, Writer
-from api.services.stored_returns import Computed, Reading, TooMuch, Wanted, read, store
+from api.services.stored_returns import Computed, Reading, Wanted, read, store
 
 ATTEMPTS_MAX = 3
 COMPUTE_SECONDS_MAX = 10
 """How long returns are computed at once, of processor time: some ten thousand that are searched for several rates."""
 EVERYTHING = DATE_MIN
 """The day from which all returns are computed."""
-ACTIVITIES_MAX_WITHIN = 500
-ROWS_MAX_WITHIN = 4_000
-"""How many flows and valuations of portfolios are read in the transaction that has changed some of them."""
-EFFORT_MAX_WITHIN = 40_000
-"""What is computed there, see ``effort``: some twenty milliseconds, for which others who change these portfolios wait.
-"""
-EFFORT_MAX_AT_ONCE = 8_000
-"""What is computed without a thread: three or four milliseconds, for which nobody is answered."""
-COMPUTE_SECONDS_MAX_WITHIN = 0.05
-COMPUTE_SECONDS_MAX_AT_ONCE = 0.01
-"""How long either may take of the processor, where zeros have to be counted."""
 
 _HOLDING_IDS = TypeAdapter(list[int])
 logger = structlog.get_logger(__name__)
@@ -63,55 +51,19 @@ class Recalculation:
     reason: str | None = None
 
 
-class PutOff(Exception):
-    """Returns could not be computed in the transaction that has changed what they follow from.
-
-    What was changed must not be lost with them: the command is to be run again without, and they are computed after it.
-    """
-
-
 class _Overtaken(Exception):
     """All that was computed has changed meanwhile; there is nothing to write."""
 
 
-async def recalculate_within(command: Command, changed: Mapping[int, date]) -> list[Recalculation] | None:
-    """Computes the returns that follow from holdings whose flows a command has changed from these days on.
+def solve(reading: Reading, seconds_max: float) -> Computed:
+    """All returns of a reading; raises TooLong once that has taken so long of the processor."""
+    late_at, not_before = time.thread_time() + seconds_max, time.perf_counter() + seconds_max
 
-    The command has locked all holdings of their portfolios, and the returns are stored in its own transaction. None
-    where that would take too long: then the holdings are marked, and computing is left to ``recalculate`` after the
-    commit. Raises PutOff for whatever else goes wrong.
-    """
-    wanted = Wanted(changed.keys(), changed=changed)
-    try:
-        reading = await read(command.connection.fetch, command.organization_id, wanted, rows_max=ROWS_MAX_WITHIN)
-        computed = await _compute_within(reading)
-        await store(command, reading, computed, sorted(reading.portfolios), changed.keys())
-    except (TooLong, TooMuch):
-        await leave_behind(command, changed)
-        return None
-    except IS_CROWDED:
-        raise
-    except Exception as error:
-        logger.exception("recalculation_put_off", request_id=command.request_id)
-        raise PutOff from error
-    return [
-        Recalculation(holding_id, RecalculationStatus.OK, reading.since[holding_id])
-        for holding_id in wanted.of(reading)
-    ]
+    def is_late() -> bool:
+        # The processor's time cannot have run further than the clock, and takes ten times as long to be told.
+        return time.perf_counter() > not_before and time.thread_time() > late_at
 
-
-async def _compute_within(reading: Reading) -> Computed:
-    expected = effort(reading.portfolios, reading.since)
-    if expected > EFFORT_MAX_WITHIN:
-        raise TooMuch
-    if expected > EFFORT_MAX_AT_ONCE:
-        return await asyncio.to_thread(_compute, reading, COMPUTE_SECONDS_MAX_WITHIN)
-    return _compute(reading, COMPUTE_SECONDS_MAX_AT_ONCE)
-
-
-def _compute(reading: Reading, seconds_max: float) -> Computed:
-    late_at = time.thread_time() + seconds_max
-    return compute(reading.portfolios, reading.since, lambda: time.thread_time() > late_at)
+    return compute(reading.portfolios, reading.since, is_late)
 
 
 async def recalculate(
@@ -172,7 +124,7 @@ async def _recalculate(
         outcomes[holding_id] = Recalculation(holding_id, status, reading.since.get(holding_id))
     if not reading.since:
         return True
-    computed = await asyncio.to_thread(_compute, reading, COMPUTE_SECONDS_MAX)
+    computed = await asyncio.to_thread(solve, reading, COMPUTE_SECONDS_MAX)
     stored = await _store(writer, principal, reading, computed, request_id)
     for holding_id in stored & outcomes.keys():
         outcomes[holding_id] = replace(outcomes[holding_id], status=RecalculationStatus.OK)

@@ -1,6 +1,6 @@
 """What stored returns are computed from, in one read, and storing what they come to, in one write."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ import asyncpg
 
 from api.domain.activities import FUND_SWITCHES, SIGNS
 from api.domain.returns import Position, StoredReturn
+from api.services.activities import NewActivity
 from api.services.audit import Subject
 from api.services.commands import Command
 
@@ -81,10 +82,16 @@ WITH holding AS MATERIALIZED (
     min(least(returns_stale_from, $4::date)) OVER (PARTITION BY portfolio_id) AS since
   FROM portfolio_funds WHERE organization_id = $1 AND portfolio_id = ANY (ARRAY(
     SELECT $2::bigint UNION SELECT portfolio_id FROM portfolio_funds WHERE organization_id = $1 AND id = ANY ($3)))
+), portfolio AS MATERIALIZED (
+  SELECT found.portfolio_id, (
+    SELECT max(valued_on) FROM portfolio_fund_valuations AS valued
+    WHERE valued.organization_id = $1 AND valued.portfolio_id = found.portfolio_id) AS last_valued_on
+  FROM (SELECT DISTINCT portfolio_id FROM holding) AS found
 )
 SELECT holding.*, flow.days, flow.cents, flow.switch_days, flow.switch_cents, valuation.days AS valued_on,
   valuation.cents AS value_cents
 FROM holding
+JOIN portfolio ON portfolio.portfolio_id = holding.portfolio_id
 CROSS JOIN LATERAL (
   SELECT array_agg(occurred_on) FILTER (WHERE activity_type NOT IN ({_SWITCHES})) AS days,
     array_agg({_CENTS}) FILTER (WHERE activity_type NOT IN ({_SWITCHES})) AS cents,
@@ -92,9 +99,8 @@ CROSS JOIN LATERAL (
     array_agg({_CENTS}) FILTER (WHERE activity_type IN ({_SWITCHES})) AS switch_cents
   FROM (
     SELECT occurred_on, activity_type, amount_cents FROM holding_activity_log AS activity
-    WHERE activity.organization_id = $1 AND activity.holding_id = holding.id AND EXISTS (
-      SELECT FROM portfolio_fund_valuations AS valued WHERE valued.organization_id = $1
-        AND valued.portfolio_id = holding.portfolio_id AND valued.valued_on >= holding.since)
+    WHERE activity.organization_id = $1 AND activity.holding_id = holding.id
+      AND portfolio.last_valued_on >= holding.since
     LIMIT (SELECT $5::int / greatest(count(*), 1) + 1 FROM holding)
   ) AS activity
 ) AS flow
@@ -108,17 +114,25 @@ CROSS JOIN LATERAL (
 ) AS valuation
 ORDER BY holding.id
 """
-"""Flows are left out where nothing is valued since, for then no return follows from them."""
+"""Flows are left out where nothing is valued since, for then no return follows from them.
+
+Asked with EXISTS for each holding, the planner expects to come upon a valuation soon, and reads everybody's where there
+is none.
+"""
 
 
 def _written(table: str, owner: str, first: int) -> str:
-    """Stores what was computed of owners, given as five columns from this one on."""
+    """Stores what was computed of owners, given as five columns from this one on.
+
+    The rates come as text: asyncpg takes a dozen times as long to make a numeric of one as PostgreSQL does.
+    """
     columns = ", ".join(
-        f"${first + place}::{kind}[]" for place, kind in enumerate(("bigint", "date", "text", "numeric", "text"))
+        f"${first + place}::{kind}[]" for place, kind in enumerate(("bigint", "date", "text", "text", "text"))
     )
     return f"""
 {owner}_computed AS MATERIALIZED (
-  SELECT * FROM unnest({columns}) AS given (owner_id, as_of, method, value, reason)
+  SELECT owner_id, as_of, method, value::numeric, reason
+  FROM unnest({columns}) AS given (owner_id, as_of, method, value, reason)
 ), {owner}_written AS (
   INSERT INTO {table} AS stored (organization_id, {owner}, as_of, method, value, reason)
   SELECT $1, computed.* FROM {owner}_computed AS computed
@@ -147,16 +161,26 @@ holding's goes with the valuation, see ``delete_holding_valuation``.
 """
 
 
-async def read(fetch: Fetch, organization_id: int, wanted: Wanted, *, rows_max: int | None = None) -> Reading:
-    """All flows and valuations of the portfolios.
+async def read(
+    fetch: Fetch,
+    organization_id: int,
+    wanted: Wanted,
+    *,
+    new: Iterable[NewActivity] = (),
+    rows_max: int | None = None,
+) -> Reading:
+    """All flows and valuations of the portfolios, and flows that are ``new`` to them.
 
     Raises TooMuch where any holding has more of either than its share of ``rows_max``.
     """
     found = await fetch(READ, organization_id, wanted.portfolio_id, list(wanted.holding_ids), wanted.earliest, rows_max)
+    added: dict[int | None, list[NewActivity]] = {}
+    for activity in new:
+        added.setdefault(activity.holding_id, []).append(activity)
     portfolios: dict[int, list[Position]] = {}
     since: dict[int, date] = {}
     for row in found:
-        position = _position(row)
+        position = _position(row, added.get(row["id"], ()))
         most = max(len(position.flows) + len(position.switches), len(position.valuations))
         if rows_max is not None and most > rows_max // len(found):
             raise TooMuch
@@ -167,14 +191,14 @@ async def read(fetch: Fetch, organization_id: int, wanted: Wanted, *, rows_max: 
     return Reading(portfolios, {row["id"]: row["flows_version"] for row in found}, since)
 
 
-def _position(row: asyncpg.Record) -> Position:
-    return Position(
-        row["id"],
-        row["status"] == "ACTIVE",
-        list(zip(row["days"] or (), row["cents"] or (), strict=True)),
-        list(zip(row["valued_on"] or (), row["value_cents"] or (), strict=True)),
-        list(zip(row["switch_days"] or (), row["switch_cents"] or (), strict=True)),
-    )
+def _position(row: asyncpg.Record, added: Iterable[NewActivity]) -> Position:
+    flows = list(zip(row["days"] or (), row["cents"] or (), strict=True))
+    switches = list(zip(row["switch_days"] or (), row["switch_cents"] or (), strict=True))
+    for activity in added:
+        kind, cents = activity.activity_type, activity.amount_cents
+        (switches if kind in FUND_SWITCHES else flows).append((activity.occurred_on, SIGNS[kind] * cents))
+    valuations = list(zip(row["valued_on"] or (), row["value_cents"] or (), strict=True))
+    return Position(row["id"], row["status"] == "ACTIVE", flows, valuations, switches)
 
 
 async def store(
@@ -226,6 +250,6 @@ def _columns(computed: Sequence[StoredReturn]) -> list[list[object]]:
         [one.owner_id for one in computed],
         [one.as_of for one in computed],
         [one.method.value for one in computed],
-        [one.irr.value for one in computed],
+        [None if one.irr.value is None else str(one.irr.value) for one in computed],
         [one.irr.reason and one.irr.reason.value for one in computed],
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.domain.access import Role
-from api.services import recalculation
+from api.services import recalculation, small_batches
 from tests.contracts.two_organizations import call
 from tests.server import RunningServer
 
@@ -218,7 +218,7 @@ async def test_returns_that_take_too_long_are_reported_and_wait(
 ) -> None:
     holding_id = await hold(server)
     await call(server, "alpha", "recordHoldingValuations", valuations=[value(holding_id, "2021-01-01", 110)])
-    monkeypatch.setattr(recalculation, "COMPUTE_SECONDS_MAX_AT_ONCE", -1)
+    monkeypatch.setattr(small_batches, "COMPUTE_SECONDS_MAX_AT_ONCE", -1)
     monkeypatch.setattr(recalculation, "COMPUTE_SECONDS_MAX", 0)
     made = await create(server, [flow(holding_id, "2020-01-01", 100)])
     assert (made["userErrors"], made["acceptedCount"]) == ([], 1)

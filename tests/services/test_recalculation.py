@@ -1,13 +1,17 @@
 """Returns that could not be computed, or were overtaken: nothing is lost, and the next computation mends it."""
 
 import asyncio
+import json
+from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 
 from api import metrics
 from api.domain.returns import compute
-from api.services import recalculation
+from api.reads import global_ids
+from api.services import recalculation, small_batches, stored_returns
 from tests.contracts.two_organizations import call
 from tests.server import RunningServer
 from tests.services.test_activities import count, flow, hold, irr, stored, value
@@ -82,7 +86,7 @@ async def test_returns_that_are_overtaken_each_time_are_stale(
         return compute(*arguments)
 
     with monkeypatch.context() as crowded:
-        crowded.setattr(recalculation, "ROWS_MAX_WITHIN", 0)
+        crowded.setattr(small_batches, "ROWS_MAX", 0)
         crowded.setattr(recalculation, "compute", overtaken)
         assert await create(server, holding_id, "2020-07-01") == {
             "status": "STALE",
@@ -124,7 +128,7 @@ async def test_writers_at_once_share_what_one_of_them_computes(
         computations += 1
         return compute(*arguments)
 
-    monkeypatch.setattr(recalculation, "EFFORT_MAX_WITHIN", -1)
+    monkeypatch.setattr(small_batches, "EFFORT_MAX", -1)
     monkeypatch.setattr(recalculation, "compute", counted)
     made = await asyncio.gather(*(create(server, holding_id, f"2020-03-{day:02}") for day in range(1, 13)))
     assert {one["status"] for one in made} == {"OK"}
@@ -151,3 +155,33 @@ async def test_deleting_a_valuation_and_recording_it_anew_wait_for_each_other(se
         )
         assert [answer.codes for answer in answers] == [[]] * 3
     assert metrics.RETRIES._value.get() == retries
+
+
+OTHERS = """
+INSERT INTO portfolio_fund_valuations (organization_id, portfolio_id, holding_id, valued_on, value_cents)
+SELECT organization_id, portfolio_id, id, day, 1 FROM portfolio_funds
+CROSS JOIN generate_series(date '2000-01-01', date '2019-12-31', interval '1 day') AS day WHERE id = ANY ($1)
+"""
+
+
+async def test_flows_before_which_nothing_is_valued_are_found_without_reading_what_is_valued_elsewhere(
+    server: RunningServer,
+) -> None:
+    named = [await hold(server, name) for name in ("One", "Two", "Three")]
+    one, *others = [global_ids.decode_as("Holding", holding_id) for holding_id in named]
+    await server.owner.execute(OTHERS, others)
+    await server.owner.execute("ANALYZE portfolio_fund_valuations")
+    arguments = (1, None, [one], date(2020, 1, 1), None)
+    async with server.owner.transaction():
+        await server.owner.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        plan = await server.owner.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {stored_returns.READ}", *arguments)
+    read = [node for node in nodes(json.loads(plan)[0]["Plan"]) if node.get("Alias") == "valued"]
+    assert read
+    assert max(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in read) <= 1
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All nodes of a plan."""
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from api import metrics
+from api.db.connections import ConnectionPool
 from api.domain.returns import compute, effort
 from api.reads import global_ids
-from api.services import recalculation
+from api.services import recalculation, small_batches
 from tests.contracts.two_organizations import call
 from tests.server import RunningServer
 from tests.services.test_activities import count, create, flow, hold, value
@@ -77,19 +78,19 @@ async def test_activities_and_returns_are_one_transaction(server: RunningServer)
 
 def just_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     def bounded(portfolios: Any, since: Any) -> int:
-        monkeypatch.setattr(recalculation, "EFFORT_MAX_WITHIN", effort(portfolios, since) - 1)
+        monkeypatch.setattr(small_batches, "EFFORT_MAX", effort(portfolios, since) - 1)
         return effort(portfolios, since)
 
-    monkeypatch.setattr(recalculation, "effort", bounded)
+    monkeypatch.setattr(small_batches, "effort", bounded)
 
 
 def one_row_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     # Two flows and three valuations of each of three holdings.
-    monkeypatch.setattr(recalculation, "ROWS_MAX_WITHIN", 3 * 3 - 1)
+    monkeypatch.setattr(small_batches, "ROWS_MAX", 3 * 3 - 1)
 
 
 def too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recalculation, "COMPUTE_SECONDS_MAX_AT_ONCE", -1)
+    monkeypatch.setattr(small_batches, "COMPUTE_SECONDS_MAX_AT_ONCE", -1)
 
 
 def broken_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +101,12 @@ def broken_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recalculation, "compute", breaking)
 
 
-@pytest.mark.parametrize("hinder", [just_too_much, one_row_too_many, too_slow, broken_once])
+def no_connection_to_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The pool itself goes on.
+    monkeypatch.setattr(ConnectionPool, "has_room", False)
+
+
+@pytest.mark.parametrize("hinder", [just_too_much, one_row_too_many, too_slow, broken_once, no_connection_to_read_on])
 async def test_what_cannot_be_computed_under_locks_is_computed_after_the_commit(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch, hinder: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
@@ -114,15 +120,46 @@ async def test_what_cannot_be_computed_under_locks_is_computed_after_the_commit(
     assert await returns(server) == await recounted(server)
 
 
+@pytest.mark.parametrize("fails_too", [False, True])
+async def test_batch_that_cannot_be_inserted_while_its_returns_are_computed_leaves_nothing(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, fails_too: bool
+) -> None:
+    holding_ids = await portfolio_of(server, 2)
+    before = await returns(server)
+    constraint = "ALTER TABLE holding_activity_log ADD CONSTRAINT broken CHECK (amount_cents < 0) NOT VALID"
+    await server.owner.execute(constraint)
+    if fails_too:
+        monkeypatch.setattr(recalculation, "compute", None)
+    query = "mutation ($input: CreateHoldingActivitiesInput!) { createHoldingActivities(input: $input) { replayed } }"
+    answer = await server.execute(query, {"input": {"activities": batch(holding_ids)}})
+    assert answer.codes == ["INTERNAL_SERVER_ERROR"]
+    assert (await count(server), await returns(server)) == (0, before)
+    # The connection that it failed on goes on, and its work.
+    monkeypatch.undo()
+    await server.owner.execute("ALTER TABLE holding_activity_log DROP CONSTRAINT broken")
+    assert (await create(server, batch(holding_ids)))["acceptedCount"] == 4
+    assert await returns(server) == await recounted(server)
+
+
+async def test_ids_that_are_taken_are_found_while_returns_are_computed(server: RunningServer) -> None:
+    holding_ids = await portfolio_of(server, 2)
+    await create(server, batch(holding_ids, "before"))
+    await server.owner.execute("SELECT setval('holding_activity_log_id_seq', 1)")
+    made = await create(server, batch(holding_ids, "after"))
+    assert [one["status"] for one in made["recalculations"]] == ["OK", "OK"]
+    assert await server.owner.fetchval(TOGETHER, "after")
+    assert await returns(server) == await recounted(server)
+
+
 @pytest.mark.parametrize(
-    ("bound", "is_within"), [("EFFORT_MAX_AT_ONCE", True), ("ROWS_MAX_WITHIN", True), ("ROWS_MAX_WITHIN", False)]
+    ("bound", "is_within"), [("EFFORT_MAX_AT_ONCE", True), ("ROWS_MAX", True), ("ROWS_MAX", False)]
 )
 async def test_bounds_are_inclusive_and_change_no_return(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch, bound: str, is_within: bool
 ) -> None:
     holding_ids = await portfolio_of(server, 3)
     # Without any effort at once all is computed in a thread; three holdings may have three rows of a kind each.
-    monkeypatch.setattr(recalculation, bound, {"EFFORT_MAX_AT_ONCE": 0}.get(bound, 9 if is_within else 8))
+    monkeypatch.setattr(small_batches, bound, {"EFFORT_MAX_AT_ONCE": 0}.get(bound, 9 if is_within else 8))
     await create(server, batch(holding_ids))
     assert await server.owner.fetchval(TOGETHER, "batch") is is_within
     assert await returns(server) == await recounted(server)
@@ -130,7 +167,7 @@ async def test_bounds_are_inclusive_and_change_no_return(
 
 async def test_batch_of_more_activities_than_that_is_computed_after_the_commit(server: RunningServer) -> None:
     holding_id = await valued(server)
-    most = recalculation.ACTIVITIES_MAX_WITHIN
+    most = small_batches.ACTIVITIES_MAX
     for size in (most, most + 1):
         note = f"{size}"
         made = await create(server, [flow(holding_id, "2020-01-01", 100, note=note)] * size)
@@ -184,7 +221,7 @@ async def test_batches_at_once_in_one_portfolio_wait_for_each_other(
     holding_ids = await portfolio_of(server, 4)
     first = await create(server, batch(holding_ids))
     retries = metrics.RETRIES._value.get()
-    monkeypatch.setattr(recalculation, "EFFORT_MAX_AT_ONCE", 0)
+    monkeypatch.setattr(small_batches, "EFFORT_MAX_AT_ONCE", 0)
 
     async def revalue(cents: int) -> Any:
         valuations = [value(one, DAYS[2], cents) for one in reversed(holding_ids)]
