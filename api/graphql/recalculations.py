@@ -60,6 +60,8 @@ async def recalculations(
 
 async def _recalculate(info: Info, **scope: object) -> list[Recalculation]:
     context = info.context
+    # Whoever waits here for others to be done has no connection of those that they read on.
+    await context.loaders.reset()
     try:
         return await recalculate(context.writer, context.principal, request_id=context.request_id, **scope)  # type: ignore[arg-type]
     finally:

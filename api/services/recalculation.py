@@ -78,7 +78,7 @@ async def recalculate(
     """Computes the returns of holdings, or of all in a portfolio, and of the portfolios that they are in.
 
     ``since`` is the day from which on; None: for each holding the first day that is stale, if any is. Answers what came
-    of each; raises nothing but for what the caller's role does not allow.
+    of each; raises nothing but for what the caller's role does not allow, and where a portfolio's could not be read.
     """
     wanted = Wanted(holding_ids, portfolio_id, since)
     await writer.authorise(principal, "recalculateIrr", request_id)
@@ -96,6 +96,8 @@ async def recalculate(
     except Exception as error:
         # Whatever it was: what the returns are computed from has been committed, and is marked.
         logger.exception("recalculation_failed", request_id=request_id)
+        if not outcomes:
+            raise
         _fail(outcomes, str(fault_of(error) or "The returns could not be computed; the log knows more."))
     return [
         replace(outcome, reason="The flows have changed meanwhile; recalculate again.")

@@ -4,8 +4,10 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from api import metrics
@@ -13,7 +15,7 @@ from api.domain.returns import compute
 from api.reads import global_ids
 from api.services import recalculation, small_batches, stored_returns
 from tests.contracts.two_organizations import call
-from tests.server import RunningServer
+from tests.server import RunningServer, start_server
 from tests.services.test_activities import count, flow, hold, irr, stored, value
 
 CREATE = """mutation ($input: CreateHoldingActivitiesInput!) { createHoldingActivities(input: $input) {
@@ -155,6 +157,33 @@ async def test_deleting_a_valuation_and_recording_it_anew_wait_for_each_other(se
         )
         assert [answer.codes for answer in answers] == [[]] * 3
     assert metrics.RETRIES._value.get() == retries
+
+
+async def test_portfolio_whose_flows_cannot_be_read_is_an_error(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no holding yet to say it of, and nothing said would be taken for success."""
+    await valued(server)
+
+    async def late(*_arguments: Any) -> Any:
+        raise asyncpg.QueryCanceledError("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(recalculation, "read", late)
+    query = "mutation ($input: RecalculateIrrInput!) { recalculateIrr(input: $input) { recalculations { status } } }"
+    answer = await server.execute(query, {"input": {"portfolioId": global_ids.encode("Portfolio", 1)}})
+    assert answer.codes == ["TIMEOUT"]
+
+
+async def test_recalculations_that_wait_for_each_other_hold_no_connection(
+    database_url: str, state_directory: Path
+) -> None:
+    """Each has looked its portfolio up before it waits; the one that goes first reads on the only connection."""
+    portfolio_id = global_ids.encode("Portfolio", 1)
+    async with start_server(database_url, state_directory, read_connections_max=1) as server:
+        await valued(server)
+        asked = [call(server, "alpha", "recalculateIrr", portfolioId=portfolio_id) for _ in range(8)]
+        made = await asyncio.gather(*asked)
+    assert [one["status"] for answer in made for one in answer["recalculations"]] == ["OK"] * 8
 
 
 OTHERS = """
