@@ -14,11 +14,12 @@ IS_AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,
     ConnectionError,
     OSError,
 )
 """The server or the network has gone, no connection came free in time (a TimeoutError, which is an OSError), or the
-server is out of connections, memory or disk."""
+server is out of connections, memory or disk; or asyncpg cannot make anything of how a connection ended."""
 
 IS_CROWDED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """Transactions were in each other's way, as often as they were run again."""

@@ -9,6 +9,8 @@ import pytest
 
 from api.db import connections
 from api.db.connections import ConnectionPool, PlainConnection
+from api.db.faults import fault_of
+from api.errors import Unavailable
 from tests.server import RunningServer
 
 
@@ -183,3 +185,7 @@ async def test_reading_survives_that_the_database_has_ended_all_connections(serv
     assert reads.size == reads.idle_size
     answer = await server.execute("{ funds { totalCount } }")
     assert answer.data == {"funds": {"totalCount": 0}}
+
+
+def test_connection_that_ended_in_a_way_its_driver_does_not_know_is_away() -> None:
+    assert isinstance(fault_of(asyncpg.InternalClientError("got result for unknown protocol state 3")), Unavailable)
