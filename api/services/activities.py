@@ -58,10 +58,13 @@ class NewActivity(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Cash flows that are good, and are to be inserted; and of which holdings they are, each with its first day."""
+    """Cash flows that are good, and are to be inserted; of which holdings they are, each with its first day; and which
+    holdings were found, and locked where they were to be.
+    """
 
     activities: Sequence[NewActivity]
     earliest: Mapping[int, date]
+    known: Collection[int]
     insert: Callable[[], Awaitable[None]]
 
 
@@ -126,7 +129,7 @@ async def create_holding_activities(
         subject = batch_subject(command, known, earliest)
         command.record("holding_activities.created", subject, after=_summary(ids, columns, earliest, len(bad)))
 
-    await (settle or _mark)(command, Batch(good, earliest, insert))
+    await (settle or _mark)(command, Batch(good, earliest, known.keys(), insert))
     return Stored(ids, sorted(earliest), problems)
 
 

@@ -25,6 +25,10 @@ EFFORT_MAX = 40_000
 """What is computed meanwhile, see ``effort``: some twenty milliseconds, for which others who change them wait."""
 EFFORT_MAX_AT_ONCE = 8_000
 """What is computed without a thread: three or four milliseconds, for which nobody is answered."""
+READ_SECONDS_MAX = 1
+"""How long is waited for what the returns follow from. The holdings are locked meanwhile, and PostgreSQL does not see
+that who waits here may be in the way of whom it waits for.
+"""
 COMPUTE_SECONDS_MAX = 0.05
 COMPUTE_SECONDS_MAX_AT_ONCE = 0.01
 """How long either may take of the processor, where zeros have to be counted."""
@@ -56,6 +60,8 @@ class SmallBatch:
         computing is left to ``recalculate`` after the commit. Raises PutOff for whatever else goes wrong, but for what
         inserting raises.
         """
+        # An attempt before this one may have been rolled back.
+        self.recalculations = None
         inserting = asyncio.ensure_future(batch.insert())
         try:
             with _putting_off(command):
@@ -76,8 +82,8 @@ class SmallBatch:
     async def _read(self, command: Command, batch: Batch) -> Reading | None:
         """All that the returns follow from: the batch, and what is committed.
 
-        Nobody can change that while the holdings are locked. None where it is too much, or one would have to wait for a
-        connection.
+        Nobody can change that while the holdings are locked. None where it is too much or takes too long, and where
+        there is a holding that is not locked, as it was not yet there.
         """
         connections = self._database.reads
 
@@ -88,9 +94,11 @@ class SmallBatch:
             return None
         wanted = Wanted(batch.earliest.keys(), changed=batch.earliest)
         try:
-            return await read(fetch, command.organization_id, wanted, new=batch.activities, rows_max=ROWS_MAX)
-        except TooMuch:
+            async with asyncio.timeout(READ_SECONDS_MAX):
+                reading = await read(fetch, command.organization_id, wanted, new=batch.activities, rows_max=ROWS_MAX)
+        except (TooMuch, TimeoutError):
             return None
+        return reading if reading.versions.keys() <= set(batch.known) else None
 
 
 async def _compute(reading: Reading) -> Computed | None:
