@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import time
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -64,7 +63,8 @@ class Bench:
 
     database: BenchDatabase
     running: Running
-    connection: socket.socket
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
     bare: asyncpg.Connection
     loop: asyncio.AbstractEventLoop
     holdings: dict[str, list[int]]
@@ -78,9 +78,13 @@ class Bench:
     def post(self, body: bytes) -> float:
         """The seconds until the answer to a request is there; raises RuntimeError for any error in it."""
         request = questions.http_request(self.database.tokens[0], body)
+
+        async def asked() -> tuple[bytes, bytes]:
+            self.writer.write(request)
+            return await questions.answer(self.reader)
+
         began = time.perf_counter()
-        self.connection.sendall(request)
-        answer = _answer(self.connection)
+        _, answer = self.loop.run_until_complete(asked())
         seconds = time.perf_counter() - began
         if b'"errors"' in answer or b'"message"' in answer or b'"FAILED"' in answer:
             raise RuntimeError(answer[:2000].decode())
@@ -174,31 +178,12 @@ def _connected(database: BenchDatabase, running: Running) -> Iterator[Bench]:
     holdings: dict[str, list[int]] = {}
     for row in found:
         holdings.setdefault(row["name"], []).append(row["id"])
-    connection = socket.create_connection(("127.0.0.1", running.port), timeout=60)
+    reader, writer = loop.run_until_complete(asyncio.open_connection("127.0.0.1", running.port))
     portfolios = {row["name"]: row["portfolio_id"] for row in found}
-    yield Bench(database, running, connection, bare, loop, holdings, portfolios)
-    connection.close()
+    yield Bench(database, running, reader, writer, bare, loop, holdings, portfolios)
+    writer.close()
     loop.run_until_complete(bare.close())
     loop.close()
-
-
-def _answer(connection: socket.socket) -> bytes:
-    """The body of one answer."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += _received(connection)
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-    while len(body) < length:
-        body += _received(connection)
-    return body
-
-
-def _received(connection: socket.socket) -> bytes:
-    part = connection.recv(1 << 20)
-    if not part:
-        raise RuntimeError("The server has closed the connection.")
-    return part
 
 
 _STORE = """

@@ -1,5 +1,6 @@
 """What is asked: each query's document in a contestant's dialect, and the HTTP requests that ask it."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,6 +76,13 @@ def http_request(token: str, body: dict[str, Any] | bytes) -> bytes:
         f"Content-Length: {len(content)}",
     )
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Head and body of an answer."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    return head, await reader.readexactly(length)
 
 
 def _operation_name(text: str) -> str:

@@ -23,6 +23,7 @@ from api.db.provisioning import owner_connection
 from api.domain.access import Role
 from api.http.app import passwords_of
 from api.services.organizations import Member, create_organization, set_password
+from bench import questions
 from bench.contestants import CONTESTANTS, Running, started
 from bench.database import BenchDatabase, filled_database
 from bench.load import quantile
@@ -52,13 +53,6 @@ def request(body: str, header: str) -> bytes:
         f"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{header}\r\n"
         f"Content-Length: {len(body.encode())}\r\n\r\n{body}"
     ).encode()
-
-
-async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Head and body of an answer."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-    return head, await reader.readexactly(length)
 
 
 @dataclass
@@ -97,7 +91,7 @@ class Storm:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         while self.is_on:
             writer.write(self.next())
-            _, body = await answer(reader)
+            _, body = await questions.answer(reader)
             self.failed += body.count(b'"INVALID_INPUT"')
             self.refused += body.count(b'"RATE_LIMITED"')
         writer.close()
@@ -129,7 +123,7 @@ class SteadyReader:
                 await asyncio.sleep(early)
                 started_at = time.perf_counter()
             writer.write(sent)
-            head, body = await answer(reader)
+            head, body = await questions.answer(reader)
             self.latencies.append(time.perf_counter() - started_at)
             if not head.startswith(b"HTTP/1.1 200") or b'"errors"' in body:
                 raise RuntimeError(f"The reader was refused: {body!r}")

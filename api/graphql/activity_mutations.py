@@ -158,7 +158,7 @@ class ActivityMutation:
         new = cast("list[NewActivity]", input.activities)
         plan = _Recording(new, input)
         try:
-            outcome = await plan.written(info)
+            outcome, computed = await plan.written(info)
         except DryRun as dry:
             return CreateHoldingActivitiesPayload(
                 accepted_count=len(dry.would.ids), user_errors=list(map(user_error, dry.would.rejected))
@@ -166,7 +166,7 @@ class ActivityMutation:
         except Refused as refused:
             return refusal(CreateHoldingActivitiesPayload, refused)
         stored = outcome.result
-        done = None if outcome.replayed else plan.computed
+        done = None if outcome.replayed else computed
         return CreateHoldingActivitiesPayload(
             stored_ids=stored.ids,
             accepted_count=len(stored.ids),
@@ -227,19 +227,17 @@ class _Recording:
 
     def __init__(self, new: Sequence[NewActivity], input: CreateHoldingActivitiesInput) -> None:
         self.new, self.input = new, input
-        self.computed: list[Recalculation] | None = None
 
-    async def written(self, info: Info) -> Outcome[Stored]:
-        """Runs the command, without the returns if they fail. Raises Refused or DryRun."""
+    async def written(self, info: Info) -> tuple[Outcome[Stored], list[Recalculation] | None]:
+        """Runs the command, without the returns if they fail, and says what came of these. Raises Refused or DryRun."""
         if not self.input.recalculate or self.input.dry_run or len(self.new) > SMALL_BATCH_MAX:
-            return await self._write(info)
+            return await self._write(info), None
         small = SmallBatch(info.context.database)
         try:
             outcome = await self._write(info, small.settle)
         except PutOff:
-            return await self._write(info)
-        self.computed = small.recalculations
-        return outcome
+            return await self._write(info), None
+        return outcome, small.recalculations
 
     async def _write(self, info: Info, settle: Settle | None = None) -> Outcome[Stored]:
         given = self.input
